@@ -1,0 +1,58 @@
+//! What goes into a session: named tensors, padded or packed.
+
+use crate::Tensor;
+
+/// A tensor under the name that the model gives it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedTensor {
+    /// Input or output name in the model file.
+    pub name: String,
+    /// The tensor.
+    pub tensor: Tensor,
+}
+
+impl NamedTensor {
+    /// Names a tensor.
+    #[must_use]
+    pub fn new(name: impl Into<String>, tensor: Tensor) -> Self {
+        Self { name: name.into(), tensor }
+    }
+}
+
+/// How the rows of a batch lie in its tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// Rows padded to one length, `[rows, length]`, with a mask input where the model has one.
+    Padded,
+    /// Rows one after the other without padding, `[tokens]`, with offsets.
+    Packed,
+}
+
+/// Rows of different lengths, one after the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PackedBatch {
+    /// Tensors whose leading axis runs over the tokens of all rows: `[tokens]` for token ids.
+    pub inputs: Vec<NamedTensor>,
+    /// Start of each row, and the end of the last: row `i` is `offsets[i]..offsets[i + 1]`. Starts at 0, strictly ascending.
+    pub offsets: Vec<usize>,
+}
+
+/// One inference, in the layout that the session takes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Batch {
+    /// Tensors as the model's signature declares them.
+    Padded(Vec<NamedTensor>),
+    /// Rows without padding; the mask is implied by the offsets and not among the inputs.
+    Packed(PackedBatch),
+}
+
+impl Batch {
+    /// The layout of this batch.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        match self {
+            Self::Padded(_) => Layout::Padded,
+            Self::Packed(_) => Layout::Packed,
+        }
+    }
+}
