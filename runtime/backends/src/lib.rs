@@ -1,1 +1,42 @@
-//! placeholder
+//! Inference backends behind one pair of traits, [`wisp_core::Backend`] and [`wisp_core::Session`].
+//!
+//! | id | library | device | formats |
+//! |---|---|---|---|
+//! | `ort` | ONNX Runtime, loaded at run time | CPU | ONNX |
+//! | `candle` | compiled in | CPU | safetensors (BERT) |
+//!
+//! [`all`] is the table of them. A backend that lacks its native library still stands in the table: its
+//! [`probe`](wisp_core::Backend::probe) says what is missing, and loading a model with it fails with the same words.
+//!
+//! Adding a backend is one file here, one `mod` line, one row in [`all`], and one feature. The conformance suite
+//! (`tests/conformance.rs`) then runs on it by itself.
+
+#![deny(unsafe_code)]
+
+use std::path::PathBuf;
+
+use wisp_core::Backend;
+
+#[cfg(feature = "candle")]
+mod candle;
+#[cfg(feature = "ort")]
+mod ort;
+
+/// Where the native libraries lie, as far as they were found.
+#[derive(Clone, Debug, Default)]
+pub struct Libraries {
+    /// `libonnxruntime.so` of ONNX Runtime 1.22 or newer.
+    pub onnxruntime: Option<PathBuf>,
+}
+
+/// Every backend compiled into this binary.
+#[must_use]
+#[expect(clippy::vec_init_then_push, reason = "each row stands behind the feature of its backend")]
+pub fn all(libraries: &Libraries) -> Vec<Box<dyn Backend>> {
+    let mut backends: Vec<Box<dyn Backend>> = Vec::new();
+    #[cfg(feature = "ort")]
+    backends.push(Box::new(ort::OrtBackend::new(libraries.onnxruntime.clone())));
+    #[cfg(feature = "candle")]
+    backends.push(Box::new(candle::CandleBackend));
+    backends
+}

@@ -37,6 +37,29 @@ impl std::fmt::Display for ModelFormat {
     }
 }
 
+/// How the hidden states of a row become one vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooling {
+    /// The mean over the tokens that are not masked out.
+    Mean,
+    /// The first token, `[CLS]`.
+    Cls,
+    /// The last token that is not masked out.
+    Last,
+}
+
+/// An output that is pooled inside the session: `[rows, hidden]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FusedOutput {
+    /// Its name in the signature.
+    pub name: String,
+    /// How it is pooled.
+    pub pooling: Pooling,
+    /// Whether each vector is scaled to length 1.
+    pub is_normalized: bool,
+}
+
 /// Everything a backend needs to load a model.
 #[derive(Clone, Debug)]
 pub struct LoadRequest<'a> {
@@ -50,8 +73,8 @@ pub struct LoadRequest<'a> {
     pub architecture: Option<&'a Path>,
     /// Inputs and outputs the manifest promises; the session must offer them.
     pub signature: &'a Signature,
-    /// Outputs of the signature that the model computes by pooling and normalising inside.
-    pub fused_outputs: &'a [String],
+    /// Outputs of the signature that are pooled inside the session, and how.
+    pub fused_outputs: &'a [FusedOutput],
     /// Where to run. A backend runs there or fails; it never chooses another device.
     pub device: Device,
     /// Arithmetic to use. A backend uses it or fails.
@@ -71,8 +94,8 @@ pub struct SessionInfo {
     pub signature: Signature,
     /// Layouts that [`Session::run`] takes, best first.
     pub layouts: Vec<Layout>,
-    /// Outputs that are pooled and normalised inside the session.
-    pub fused_outputs: Vec<String>,
+    /// Outputs that are pooled inside the session.
+    pub fused_outputs: Vec<FusedOutput>,
     /// Version of the library that runs it.
     pub library_version: String,
 }

@@ -28,7 +28,8 @@ mod signature;
 mod tensor;
 
 pub use backend::{
-    Backend, BackendError, BackendReport, Cancel, DeviceReport, LoadRequest, ModelFormat, Session, SessionInfo,
+    Backend, BackendError, BackendReport, Cancel, DeviceReport, FusedOutput, LoadRequest, ModelFormat, Pooling,
+    Session, SessionInfo,
 };
 pub use batch::{Batch, Layout, NamedTensor, PackedBatch};
 pub use data_type::{DataType, Element};

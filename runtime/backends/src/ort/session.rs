@@ -1,0 +1,136 @@
+//! A loaded ONNX graph: checks inputs, runs, and hands the outputs over without a copy.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ort::session::{NoSelectedOutputs, RunOptions, Session};
+use wisp_core::{
+    BackendError, BackendId, Batch, Cancel, Layout, LoadRequest, NamedTensor, Placement, SessionInfo, TensorSpec,
+};
+
+use super::library::Library;
+use super::{run_error, value};
+
+pub(super) struct OrtSession {
+    session: Session,
+    info: SessionInfo,
+    running: Arc<Running>,
+}
+
+/// The inference in progress, as far as another thread may stop it.
+struct Running {
+    options: Mutex<Option<Arc<RunOptions<NoSelectedOutputs>>>>,
+}
+
+impl Cancel for Running {
+    fn cancel(&self) {
+        if let Some(options) = self.lock().as_ref()
+            && let Err(error) = options.terminate()
+        {
+            tracing::warn!(%error, "ONNX Runtime did not take the request to stop an inference");
+        }
+    }
+}
+
+impl Running {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<RunOptions<NoSelectedOutputs>>>> {
+        self.options.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fresh options for every run: a termination that arrives late hits options that nobody uses any more.
+    fn begin(&self) -> Result<Arc<RunOptions<NoSelectedOutputs>>, BackendError> {
+        let options = Arc::new(RunOptions::new().map_err(|error| run_error(&error))?);
+        *self.lock() = Some(Arc::clone(&options));
+        Ok(options)
+    }
+
+    /// Whether the run that just ended had been asked to stop is visible in its own error only.
+    fn end(&self) {
+        *self.lock() = None;
+    }
+}
+
+impl OrtSession {
+    pub(super) fn new(session: Session, library: &Library, request: &LoadRequest<'_>) -> Result<Self, BackendError> {
+        check_promises(&session, request)?;
+        let info = SessionInfo {
+            placement: Placement { backend: BackendId::Ort, device: request.device },
+            precision: request.precision,
+            signature: request.signature.clone(),
+            layouts: vec![Layout::Padded],
+            fused_outputs: request.fused_outputs.to_vec(),
+            library_version: library.version.clone(),
+        };
+        Ok(Self { session, info, running: Arc::new(Running { options: Mutex::new(None) }) })
+    }
+}
+
+impl wisp_core::Session for OrtSession {
+    fn info(&self) -> &SessionInfo {
+        &self.info
+    }
+
+    fn run(&mut self, batch: &Batch) -> Result<Vec<NamedTensor>, BackendError> {
+        let Batch::Padded(inputs) = batch else {
+            return Err(BackendError::Unsupported {
+                backend: BackendId::Ort,
+                what: "packed rows; an ONNX graph takes padded arrays".to_owned(),
+            });
+        };
+        self.info.signature.check_inputs(inputs)?;
+        let values = inputs
+            .iter()
+            .map(|input| Ok((input.name.as_str(), value::borrow(&input.tensor)?)))
+            .collect::<Result<Vec<_>, BackendError>>()?;
+
+        let options = self.running.begin()?;
+        let result = self.session.run_with_options(values, &options);
+        self.running.end();
+
+        let mut outputs = result.map_err(|error| failure(&error))?;
+        let take = |spec: &TensorSpec| {
+            let value = outputs.remove(&spec.name).ok_or_else(|| BackendError::Run {
+                backend: BackendId::Ort,
+                reason: format!("output `{}` is missing from the result", spec.name),
+            })?;
+            Ok(NamedTensor::new(&*spec.name, value::into_tensor(value)?))
+        };
+        self.info.signature.outputs.iter().map(take).collect()
+    }
+
+    fn canceller(&self) -> Option<Arc<dyn Cancel>> {
+        Some(self.running.clone())
+    }
+}
+
+/// A run that was terminated fails like any other; the library's message is the only sign.
+fn failure(error: &ort::Error) -> BackendError {
+    if error.message().contains("terminate flag") { BackendError::Cancelled } else { run_error(error) }
+}
+
+/// Compares what the manifest promises with what the graph has, so that a swapped file fails at load and not at run.
+fn check_promises(session: &Session, request: &LoadRequest<'_>) -> Result<(), BackendError> {
+    let broken = |reason: String| BackendError::Model {
+        model: request.model.to_owned(),
+        file: request.file.to_owned(),
+        reason: format!("{reason}; the manifest and the file do not belong together"),
+    };
+    for (kind, specs, outlets) in [
+        ("input", &request.signature.inputs, session.inputs()),
+        ("output", &request.signature.outputs, session.outputs()),
+    ] {
+        for spec in specs {
+            let outlet = outlets.iter().find(|outlet| outlet.name() == spec.name).ok_or_else(|| {
+                let names: Vec<_> = outlets.iter().map(|outlet| outlet.name()).collect();
+                broken(format!("{kind} `{}` does not exist, there are {}", spec.name, names.join(", ")))
+            })?;
+            let found = outlet.dtype().tensor_type().and_then(value::data_type);
+            if found != Some(spec.data_type) {
+                return Err(broken(format!("{kind} `{}` is {}, not {}", spec.name, outlet.dtype(), spec.data_type)));
+            }
+        }
+    }
+    if let Some(extra) = session.inputs().iter().find(|outlet| request.signature.input(outlet.name()).is_none()) {
+        return Err(broken(format!("input `{}` is needed and not declared", extra.name())));
+    }
+    Ok(())
+}

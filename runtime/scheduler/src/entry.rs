@@ -1,0 +1,71 @@
+//! One inference on its way: its input, its deadline, and where the answer goes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use wisp_core::{Batch, Cancel};
+
+use crate::{Inferred, ScheduleError};
+
+/// What the worker takes from the queue.
+pub(crate) struct Entry {
+    pub(crate) id: u64,
+    pub(crate) batch: Batch,
+    pub(crate) queued_at: Instant,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) answer: oneshot::Sender<Result<Inferred, ScheduleError>>,
+}
+
+impl Entry {
+    /// Nobody waits for the answer any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.answer.is_closed()
+    }
+
+    pub(crate) fn is_late(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+}
+
+/// The entry that is running, and how to stop it. Shared by the worker and everyone who waits.
+pub(crate) struct Running {
+    id: Mutex<Option<u64>>,
+    canceller: Option<Arc<dyn Cancel>>,
+}
+
+impl Running {
+    pub(crate) fn new(canceller: Option<Arc<dyn Cancel>>) -> Self {
+        Self { id: Mutex::new(None), canceller }
+    }
+
+    pub(crate) fn set(&self, id: Option<u64>) {
+        *self.id.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    }
+
+    /// Cancels the entry if it is the one that runs. The lock is held across the call, so that the worker cannot have
+    /// moved on to somebody else's entry in between.
+    pub(crate) fn cancel(&self, id: u64) {
+        let running = self.id.lock().unwrap_or_else(PoisonError::into_inner);
+        if *running == Some(id)
+            && let Some(canceller) = &self.canceller
+        {
+            canceller.cancel();
+        }
+    }
+}
+
+/// Cancels an entry when its caller goes away before the answer came.
+pub(crate) struct CancelOnDrop {
+    pub(crate) running: Arc<Running>,
+    pub(crate) id: u64,
+    pub(crate) is_answered: bool,
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.running.cancel(self.id);
+        }
+    }
+}

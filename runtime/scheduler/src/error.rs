@@ -1,0 +1,49 @@
+//! Why an inference did not happen.
+
+use wisp_core::{BackendError, ErrorKind, Kinded};
+
+/// A refusal or failure between admission and the session.
+#[derive(Debug, thiserror::Error)]
+pub enum ScheduleError {
+    /// A bound is reached.
+    #[error("the limit of {limit} {what} is reached; try again later")]
+    Full {
+        /// What is bounded.
+        what: &'static str,
+        /// The bound.
+        limit: usize,
+    },
+    /// The deadline passed while the inference waited or ran.
+    #[error("the deadline passed before the inference of model `{model}` was done")]
+    Deadline {
+        /// The model.
+        model: String,
+    },
+    /// The session was shut down.
+    #[error("model `{model}` is shutting down")]
+    Closed {
+        /// The model.
+        model: String,
+    },
+    /// The session panicked. It stays in service: the panic is logged, and its caller is the only one to notice.
+    #[error("the session of model `{model}` panicked during an inference")]
+    Panicked {
+        /// The model.
+        model: String,
+    },
+    /// The session failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+impl Kinded for ScheduleError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Full { .. } => ErrorKind::ResourceExhausted,
+            Self::Deadline { .. } => ErrorKind::DeadlineExceeded,
+            Self::Closed { .. } => ErrorKind::Unavailable,
+            Self::Panicked { .. } => ErrorKind::Internal,
+            Self::Backend(error) => error.kind(),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The queue and its worker with a session that the test drives.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wisp_core::{
+    BackendError, BackendId, Batch, Cancel, DataType, Device, ErrorKind, Kinded, Layout, NamedTensor, Placement,
+    Precision, Session, SessionInfo, Signature, Tensor, TensorSpec,
+};
+
+use crate::{QueueLimits, ScheduleError, SessionQueue, spawn};
+
+/// What the driven session does with an inference.
+enum Step {
+    Answer,
+    Fail,
+    Panic,
+    /// Waits until it is cancelled.
+    Hang,
+}
+
+struct DrivenSession {
+    info: SessionInfo,
+    steps: Receiver<Step>,
+    started: Sender<()>,
+    cancelled: Arc<CancelFlag>,
+    cancellations: Receiver<()>,
+}
+
+struct CancelFlag(Mutex<Sender<()>>);
+
+impl Cancel for CancelFlag {
+    fn cancel(&self) {
+        self.0.lock().expect("never poisoned").send(()).expect("the session outlives the test");
+    }
+}
+
+impl Session for DrivenSession {
+    fn info(&self) -> &SessionInfo {
+        &self.info
+    }
+
+    fn run(&mut self, batch: &Batch) -> Result<Vec<NamedTensor>, BackendError> {
+        let _ = self.started.send(());
+        match self.steps.recv().expect("the test gives a step for every inference") {
+            Step::Answer => match batch {
+                Batch::Padded(inputs) => Ok(inputs.clone()),
+                Batch::Packed(packed) => Ok(packed.inputs.clone()),
+            },
+            Step::Fail => Err(BackendError::Run { backend: BackendId::Candle, reason: "told to".to_owned() }),
+            Step::Panic => panic!("told to"),
+            Step::Hang => {
+                self.cancellations.recv().expect("the flag lives in the session");
+                Err(BackendError::Cancelled)
+            }
+        }
+    }
+
+    fn canceller(&self) -> Option<Arc<dyn Cancel>> {
+        Some(self.cancelled.clone())
+    }
+}
+
+struct Driver {
+    queue: SessionQueue,
+    steps: Sender<Step>,
+    started: Receiver<()>,
+}
+
+fn drive(max_queued: usize) -> Driver {
+    let (steps, step_receiver) = channel();
+    let (started_sender, started) = channel();
+    let (cancel_sender, cancellations) = channel();
+    let spec = TensorSpec { name: "x".to_owned(), data_type: DataType::F32, shape: vec![wisp_core::Axis::Free] };
+    let session = DrivenSession {
+        info: SessionInfo {
+            placement: Placement { backend: BackendId::Candle, device: Device::Cpu },
+            precision: Precision::F32,
+            signature: Signature { inputs: vec![spec.clone()], outputs: vec![spec] },
+            layouts: vec![Layout::Padded],
+            fused_outputs: Vec::new(),
+            library_version: String::new(),
+        },
+        steps: step_receiver,
+        started: started_sender,
+        cancelled: Arc::new(CancelFlag(Mutex::new(cancel_sender))),
+        cancellations,
+    };
+    let queue = spawn("driven", Box::new(session), QueueLimits { max_queued }).expect("a thread");
+    Driver { queue, steps, started }
+}
+
+fn batch(value: f32) -> Batch {
+    Batch::Padded(vec![NamedTensor::new("x", Tensor::from_slice(&[1], &[value]).expect("fits"))])
+}
+
+#[tokio::test]
+async fn answers_go_to_the_caller_that_asked() {
+    let driver = drive(8);
+    driver.steps.send(Step::Answer).expect("open");
+    driver.steps.send(Step::Answer).expect("open");
+    let (a, b) = tokio::join!(driver.queue.infer(batch(1.0), None), driver.queue.infer(batch(2.0), None));
+    let value = |inferred: &crate::Inferred| inferred.outputs[0].tensor.view::<f32>().expect("f32")[0];
+    assert_eq!((value(&a.expect("answered")), value(&b.expect("answered"))), (1.0, 2.0));
+}
+
+#[tokio::test]
+async fn a_failure_or_panic_leaves_the_queue_in_service() {
+    let driver = drive(8);
+    driver.steps.send(Step::Fail).expect("open");
+    driver.steps.send(Step::Panic).expect("open");
+    driver.steps.send(Step::Answer).expect("open");
+    let failed = driver.queue.infer(batch(1.0), None).await.expect_err("was told to fail");
+    assert_eq!(failed.to_string(), "backend `candle` failed: told to");
+    let panicked = driver.queue.infer(batch(1.0), None).await.expect_err("was told to panic");
+    assert!(matches!(panicked, ScheduleError::Panicked { .. }));
+    driver.queue.infer(batch(1.0), None).await.expect("in service");
+}
+
+#[tokio::test]
+async fn inputs_that_do_not_fit_the_signature_never_reach_the_session() {
+    let driver = drive(8);
+    let wrong = Batch::Padded(vec![NamedTensor::new("y", Tensor::from_slice(&[1], &[1.0_f32]).expect("fits"))]);
+    let error = driver.queue.infer(wrong, None).await.expect_err("there is no input y");
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    assert!(driver.started.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once() {
+    let driver = drive(1);
+    let queue = driver.queue.clone();
+    let running = tokio::spawn(async move { queue.infer(batch(1.0), None).await.map(|_| ()) });
+    tokio::task::yield_now().await;
+    driver.started.recv().expect("the first inference runs");
+    let queue = driver.queue.clone();
+    let waiting = tokio::spawn(async move { queue.infer(batch(2.0), None).await.map(|_| ()) });
+    tokio::task::yield_now().await;
+    let refused = driver.queue.infer(batch(3.0), None).await.expect_err("one runs and one waits");
+    assert_eq!(refused.kind(), ErrorKind::ResourceExhausted);
+    driver.steps.send(Step::Answer).expect("open");
+    driver.steps.send(Step::Answer).expect("open");
+    running.await.expect("no panic").expect("answered");
+    waiting.await.expect("no panic").expect("answered");
+}
+
+#[tokio::test]
+async fn a_deadline_cancels_the_running_inference() {
+    let driver = drive(8);
+    driver.steps.send(Step::Hang).expect("open");
+    let deadline = Instant::now() + Duration::from_millis(20);
+    let error = driver.queue.infer(batch(1.0), Some(deadline)).await.expect_err("hangs");
+    assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
+    driver.steps.send(Step::Answer).expect("open");
+    driver.queue.infer(batch(1.0), None).await.expect("the worker is free again");
+}
+
+#[tokio::test]
+async fn an_entry_whose_caller_left_is_never_run() {
+    let driver = drive(8);
+    let queue = driver.queue.clone();
+    let first = tokio::spawn(async move { queue.infer(batch(1.0), None).await.map(|_| ()) });
+    tokio::task::yield_now().await;
+    driver.started.recv().expect("the first inference runs");
+    let queue = driver.queue.clone();
+    let second = tokio::spawn(async move { queue.infer(batch(2.0), None).await.map(|_| ()) });
+    tokio::task::yield_now().await;
+    second.abort();
+    assert!(second.await.expect_err("aborted").is_cancelled());
+    driver.steps.send(Step::Answer).expect("open");
+    first.await.expect("no panic").expect("answered");
+    driver.steps.send(Step::Answer).expect("open");
+    driver.queue.infer(batch(3.0), None).await.expect("answered");
+    // Two runs were started in all: the first and the last.
+    driver.started.recv().expect("the last inference ran");
+    assert!(driver.started.try_recv().is_err());
+}
