@@ -1,0 +1,9 @@
+//! Bindings generated from `wit/` for the world `embedder`. Use the types of the crate root; these are for a guest that
+//! needs a call of `wasi:nn` which they do not offer.
+
+wit_bindgen::generate!({
+    path: "wit",
+    world: "embedder",
+    generate_all,
+    pub_export_macro: true,
+});
