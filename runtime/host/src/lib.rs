@@ -1,1 +1,39 @@
-//! placeholder
+//! The Wasm host: guests in a capability sandbox, and the host side of `wasi:nn`.
+//!
+//! A [`Host`] owns the Wasm engine. [`Host::load`] turns the bytes of a component into a [`Guest`]: compiled ahead of time
+//! (or read back from the [AOT cache](AotCache)), checked, and linked once. Each request then gets a fresh instance out of
+//! the pool, runs on a fiber, and is gone afterwards: nothing of one request is visible to the next.
+//!
+//! What a guest can reach is exactly this:
+//! - the models that its [`Grants`] name, through `wasi:nn@0.2.0-rc-2024-10-28` and, if it wants them, the additive
+//!   `wisp:inference/models` and `wisp:inference/tokenizer`;
+//! - of WASI: clocks, random numbers, and standard error, which goes to the log. The rest is linked, because Rust's
+//!   standard library imports it, and grants nothing: no file, no network, no environment.
+//!
+//! Every call is bounded by [`Limits`]; whatever a guest does ends as a [`CallError`] with a kind and a message.
+
+#![deny(unsafe_code)]
+
+mod bindings;
+mod cache;
+mod call;
+mod convert;
+mod error;
+mod grants;
+mod guest;
+mod inference;
+mod limits;
+mod nn;
+mod sandbox;
+mod state;
+mod tokenizer;
+mod wasi;
+
+pub use cache::AotCache;
+pub use call::{CallTimes, EmbedCall, EmbedInputs, EmbedOptions, Embedded};
+pub use error::{CallError, HostError};
+pub use grants::{EmbeddingFacts, GrantedModel, Grants};
+pub use guest::Guest;
+pub use limits::Limits;
+pub use sandbox::{Host, HostConfig};
+pub use tokenizer::{ModelTokenizer, TokenizerError, TokenizerOptions};

@@ -1,0 +1,113 @@
+//! Ahead-of-time code on disk: compiled once, mapped afterwards.
+//!
+//! Deserialising machine code is trusting it, so only files that this engine wrote into a folder of its own are read
+//! back, and never anything that came with a guest. A file is named by the digest of the module and by a hash over the
+//! compiler, its settings and the machine's features; whatever differs in any of them is another file.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// A folder of compiled guests.
+#[derive(Clone, Debug)]
+pub struct AotCache {
+    folder: PathBuf,
+}
+
+impl AotCache {
+    /// A cache in `folder`, which is made on first use and must be writable by this user alone.
+    #[must_use]
+    pub fn at(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    /// The compiled component of `wasm`, from the cache or freshly compiled and then kept.
+    ///
+    /// A cache that cannot be used costs time, not service: it is logged, and the guest is compiled.
+    pub(crate) fn component(&self, engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Component> {
+        let path = self.path(engine, wasm);
+        if let Some(component) = self.read(engine, &path) {
+            return Ok(component);
+        }
+        let component = Component::from_binary(engine, wasm)?;
+        match component.serialize() {
+            Ok(code) => {
+                if let Err(error) = self.write(&path, &code) {
+                    tracing::warn!(%error, path = %path.display(), "compiled code cannot be kept; it is compiled anew next time");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "compiled code cannot be serialised"),
+        }
+        Ok(component)
+    }
+
+    fn path(&self, engine: &Engine, wasm: &[u8]) -> PathBuf {
+        let module = Sha256::digest(wasm).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        self.folder.join(format!("{module}-{:016x}.cwasm", hasher.finish()))
+    }
+
+    #[expect(unsafe_code, reason = "wasmtime cannot prove that machine code on disk is what it wrote")]
+    fn read(&self, engine: &Engine, path: &Path) -> Option<Component> {
+        if !path.exists() {
+            return None;
+        }
+        if let Err(reason) = check_private(&self.folder).and_then(|()| check_private(path)) {
+            tracing::warn!(path = %path.display(), reason, "compiled code is not trusted; the guest is compiled anew");
+            return None;
+        }
+        // SAFETY: the file was written by `write` below: it lies in the engine's own folder, both belong to this user,
+        // and nobody else can write to them (`check_private`). wasmtime checks version and settings once more.
+        match unsafe { Component::deserialize_file(engine, path) } {
+            Ok(component) => Some(component),
+            Err(error) => {
+                tracing::warn!(%error, path = %path.display(), "compiled code cannot be used; the guest is compiled anew");
+                None
+            }
+        }
+    }
+
+    fn write(&self, path: &Path, code: &[u8]) -> std::io::Result<()> {
+        make_private_folder(&self.folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+        file.write_all(code)?;
+        file.persist(path)?;
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+fn make_private_folder(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[cfg(not(unix))]
+fn make_private_folder(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)
+}
+
+/// Whether nobody but this user (and root) could have written here.
+#[cfg(unix)]
+fn check_private(path: &Path) -> Result<(), String> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    let user = rustix::process::geteuid().as_raw();
+    if metadata.uid() != user && metadata.uid() != 0 {
+        return Err(format!("{} belongs to user {}, not to {user}", path.display(), metadata.uid()));
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return Err(format!("{} is writable by others (mode {:o})", path.display(), metadata.mode() & 0o777));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_private(_: &Path) -> Result<(), String> {
+    Err("this platform has no file permissions that could be checked".to_owned())
+}

@@ -1,0 +1,145 @@
+//! What can go wrong with a guest: when it is loaded, and when it is called.
+
+use std::time::Duration;
+
+use wisp_core::{ErrorKind, Kinded};
+
+/// Why a host or a guest could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The Wasm engine could not be made with this configuration.
+    #[error("the Wasm engine cannot be set up: {0}")]
+    Engine(String),
+    /// The file is no component.
+    #[error("guest `{guest}` is not a WebAssembly component: {reason}")]
+    NotAComponent {
+        /// The guest.
+        guest: String,
+        /// What it is instead, and the remedy.
+        reason: String,
+    },
+    /// The module is larger than allowed.
+    #[error("guest `{guest}` has {bytes} bytes; at most {limit_bytes} are compiled")]
+    TooLarge {
+        /// The guest.
+        guest: String,
+        /// Its size.
+        bytes: usize,
+        /// The bound.
+        limit_bytes: usize,
+    },
+    /// It does not compile.
+    #[error("guest `{guest}` does not compile: {reason}")]
+    Compile {
+        /// The guest.
+        guest: String,
+        /// The compiler's message.
+        reason: String,
+    },
+    /// It imports what this host does not offer, or does not export what a deployment needs.
+    #[error("guest `{guest}` does not fit this host: {reason}")]
+    Link {
+        /// The guest.
+        guest: String,
+        /// The import or export.
+        reason: String,
+    },
+}
+
+impl Kinded for HostError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Engine(_) => ErrorKind::Internal,
+            Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::NotAComponent { .. } | Self::Compile { .. } | Self::Link { .. } => ErrorKind::InvalidArgument,
+        }
+    }
+}
+
+/// Why a call of a guest gave no result.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CallError {
+    /// The guest answered with an error of its own, or passed one of the host's on.
+    #[error("{message}")]
+    Guest {
+        /// What the guest says it is.
+        kind: ErrorKind,
+        /// The guest's message.
+        message: String,
+    },
+    /// The guest broke off.
+    #[error("deployment `{deployment}`: the guest trapped: {reason}")]
+    Trap {
+        /// The deployment.
+        deployment: String,
+        /// The trap.
+        reason: String,
+    },
+    /// The guest wanted more memory than it may have, and gave up.
+    #[error("deployment `{deployment}`: the guest {wanted}")]
+    Memory {
+        /// The deployment.
+        deployment: String,
+        /// What it wanted, and the limit.
+        wanted: String,
+    },
+    /// The guest holds more tensors than it may.
+    #[error(
+        "deployment `{deployment}`: the guest wanted more than {limit_bytes} bytes of tensors (limits.tensor_bytes)"
+    )]
+    TensorBytes {
+        /// The deployment.
+        deployment: String,
+        /// The bound.
+        limit_bytes: usize,
+    },
+    /// The guest holds more handles than it may.
+    #[error("deployment `{deployment}`: the guest holds more than {limit} handles (limits.handles)")]
+    Handles {
+        /// The deployment.
+        deployment: String,
+        /// The bound.
+        limit: usize,
+    },
+    /// The time limit of the deployment passed.
+    #[error("deployment `{deployment}`: the guest did not answer within {} ms (limits.wall_ms)", wall.as_millis())]
+    Wall {
+        /// The deployment.
+        deployment: String,
+        /// The bound.
+        wall: Duration,
+    },
+    /// The deadline of the request passed.
+    #[error("the deadline of the request passed before deployment `{deployment}` answered")]
+    Deadline {
+        /// The deployment.
+        deployment: String,
+    },
+    /// No instance is free.
+    #[error("all {limit} guest instances are in use; try again later")]
+    Instances {
+        /// The bound.
+        limit: u32,
+    },
+    /// The guest's result does not fit the request.
+    #[error("deployment `{deployment}`: the guest's result is malformed: {reason}")]
+    Result {
+        /// The deployment.
+        deployment: String,
+        /// What does not fit.
+        reason: String,
+    },
+}
+
+impl Kinded for CallError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Guest { kind, .. } => *kind,
+            Self::Trap { .. } | Self::Result { .. } => ErrorKind::Internal,
+            Self::Memory { .. } | Self::TensorBytes { .. } | Self::Handles { .. } | Self::Instances { .. } => {
+                ErrorKind::ResourceExhausted
+            }
+            Self::Wall { .. } | Self::Deadline { .. } => ErrorKind::DeadlineExceeded,
+        }
+    }
+}

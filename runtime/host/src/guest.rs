@@ -1,0 +1,80 @@
+//! A guest: a component that is compiled, checked and linked, ready to be instantiated in microseconds.
+
+use std::sync::Arc;
+
+use wasmtime::component::Component;
+use wasmtime::{Engine, Precompiled};
+
+use crate::bindings::EmbedderPre;
+use crate::state::State;
+use crate::{Host, HostError};
+
+/// A loaded guest. Cheap to clone.
+#[derive(Clone)]
+pub struct Guest {
+    pub(crate) engine: Engine,
+    pub(crate) embedder: EmbedderPre<State>,
+    pub(crate) max_instances: u32,
+    name: Arc<str>,
+    wasm_bytes: usize,
+}
+
+impl Guest {
+    pub(crate) fn load(host: &Host, name: &str, wasm: &[u8]) -> Result<Self, HostError> {
+        let limit_bytes = host.config.max_module_bytes;
+        if wasm.len() > limit_bytes {
+            return Err(HostError::TooLarge { guest: name.to_owned(), bytes: wasm.len(), limit_bytes });
+        }
+        check_is_component(name, wasm)?;
+        let compiled = match &host.config.aot_cache {
+            Some(cache) => cache.component(&host.engine, wasm),
+            None => Component::from_binary(&host.engine, wasm),
+        };
+        let component = compiled
+            .map_err(|error| HostError::Compile { guest: name.to_owned(), reason: format!("{error:#}") })?;
+        let misfit = |error: wasmtime::Error| HostError::Link { guest: name.to_owned(), reason: format!("{error:#}") };
+        let linked = host.linker.instantiate_pre(&component).map_err(misfit)?;
+        let embedder = EmbedderPre::new(linked).map_err(misfit)?;
+        Ok(Self {
+            engine: host.engine.clone(),
+            embedder,
+            max_instances: host.config.max_instances,
+            name: name.into(),
+            wasm_bytes: wasm.len(),
+        })
+    }
+
+    /// The name it was loaded under.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Size of the module in bytes.
+    #[must_use]
+    pub fn wasm_bytes(&self) -> usize {
+        self.wasm_bytes
+    }
+}
+
+impl std::fmt::Debug for Guest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guest").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Tells the usual mistakes apart before the compiler sees the bytes.
+fn check_is_component(name: &str, wasm: &[u8]) -> Result<(), HostError> {
+    let refuse = |reason: &str| Err(HostError::NotAComponent { guest: name.to_owned(), reason: reason.to_owned() });
+    if matches!(Engine::detect_precompiled(wasm), Some(Precompiled::Component | Precompiled::Module)) {
+        return refuse("it is precompiled machine code, which is never trusted; give the .wasm file");
+    }
+    match wasm {
+        [b'\0', b'a', b's', b'm', 0x01, 0x00, 0x00, 0x00, ..] => {
+            refuse("it is a core module; build it for the target wasm32-wasip2")
+        }
+        [b'\0', b'a', b's', b'm', ..] => Ok(()),
+        [] => refuse("the file is empty"),
+        _ => refuse("it does not start with the magic bytes of WebAssembly"),
+    }
+}

@@ -1,0 +1,15 @@
+//! The host side of `wasi:nn@0.2.0-rc-2024-10-28`: tensors, graphs, execution contexts, errors.
+//!
+//! `compute` is asynchronous: the guest's fiber waits for the scheduler, no thread does. Inputs are checked before a
+//! backend sees them, and every failure comes back as one of the proposal's error codes; the only traps are those of a
+//! guest that used up what [`Limits`](crate::Limits) gives it.
+
+mod errors;
+mod graph;
+mod inference;
+mod tensor;
+
+pub(crate) use errors::NnError;
+pub(crate) use graph::Graph;
+pub(crate) use inference::ExecutionContext;
+pub(crate) use tensor::NnTensor;

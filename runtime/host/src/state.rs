@@ -1,0 +1,85 @@
+//! What the host keeps for one instance.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wisp_core::ErrorKind;
+
+use crate::error::CallError;
+use crate::limits::{GrowthLimiter, Limits};
+use crate::{CallTimes, GrantedModel, Grants, wasi};
+
+/// Data of a store: one per request, dropped with everything in it.
+pub(crate) struct State {
+    pub(crate) deployment: Arc<str>,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) limits: Limits,
+    pub(crate) growth: GrowthLimiter,
+    pub(crate) deadline: Instant,
+    pub(crate) table: ResourceTable,
+    pub(crate) wasi: WasiCtx,
+    /// Bytes of tensors in `table`.
+    pub(crate) tensor_bytes: usize,
+    /// Time spent in the host, by stage.
+    pub(crate) times: CallTimes,
+    /// The model that computed last; reported as the placement of the answer.
+    pub(crate) computed_by: Option<Arc<GrantedModel>>,
+    /// The last failure that the guest was told of, to give its kind back to the caller when the guest passes it on.
+    pub(crate) last_failure: Option<(ErrorKind, String)>,
+}
+
+impl State {
+    pub(crate) fn new(deployment: Arc<str>, grants: Arc<Grants>, limits: Limits, deadline: Instant) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.handles);
+        let wasi = wasi::context(&deployment, limits.log_bytes);
+        Self {
+            deployment,
+            grants,
+            limits,
+            growth: GrowthLimiter::new(limits),
+            deadline,
+            table,
+            wasi,
+            tensor_bytes: 0,
+            times: CallTimes::default(),
+            computed_by: None,
+            last_failure: None,
+        }
+    }
+
+    /// Takes `bytes` of tensor memory for the instance, or fails the call: `wasi:nn` gives a constructor no way to say no.
+    pub(crate) fn reserve_tensor(&mut self, bytes: usize) -> Result<(), CallError> {
+        let total = self.tensor_bytes.saturating_add(bytes);
+        if total > self.limits.tensor_bytes {
+            return Err(CallError::TensorBytes {
+                deployment: self.deployment.to_string(),
+                limit_bytes: self.limits.tensor_bytes,
+            });
+        }
+        self.tensor_bytes = total;
+        Ok(())
+    }
+
+    pub(crate) fn release_tensor(&mut self, bytes: usize) {
+        self.tensor_bytes = self.tensor_bytes.saturating_sub(bytes);
+    }
+
+    /// Remembers a failure that is about to be told to the guest.
+    pub(crate) fn note_failure(&mut self, kind: ErrorKind, message: &str) {
+        self.last_failure = Some((kind, message.to_owned()));
+    }
+
+    pub(crate) fn add_tokenize_time(&mut self, elapsed: Duration) {
+        self.times.tokenize += elapsed;
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}

@@ -1,0 +1,106 @@
+//! WASI for guests: clocks, random numbers, and standard error into the log. Nothing else is granted.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
+
+/// Longest line that is passed on in one piece.
+const LINE_LIMIT_BYTES: usize = 1024;
+
+/// A context that grants no file, no network and no environment variable.
+pub(crate) fn context(deployment: &Arc<str>, log_bytes: usize) -> WasiCtx {
+    WasiCtxBuilder::new()
+        .stderr(GuestLog::new(Arc::clone(deployment), log_bytes))
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false)
+        .build()
+}
+
+/// Standard error of one instance: whole lines go to the log under the name of the deployment.
+#[derive(Clone)]
+struct GuestLog(Arc<Mutex<Lines>>);
+
+struct Lines {
+    deployment: Arc<str>,
+    pending: Vec<u8>,
+    left_bytes: usize,
+    is_cut: bool,
+}
+
+impl GuestLog {
+    fn new(deployment: Arc<str>, limit_bytes: usize) -> Self {
+        Self(Arc::new(Mutex::new(Lines { deployment, pending: Vec::new(), left_bytes: limit_bytes, is_cut: false })))
+    }
+}
+
+impl Lines {
+    /// Takes what the budget allows and drops the rest, so that no guest can fill the log.
+    fn write(&mut self, bytes: &[u8]) {
+        let taken = bytes.len().min(self.left_bytes);
+        self.left_bytes -= taken;
+        for &byte in &bytes[..taken] {
+            if byte == b'\n' {
+                self.flush_line();
+                continue;
+            }
+            self.pending.push(byte);
+            if self.pending.len() >= LINE_LIMIT_BYTES {
+                self.flush_line();
+            }
+        }
+        if taken < bytes.len() && !self.is_cut {
+            self.is_cut = true;
+            tracing::warn!(deployment = &*self.deployment, "the guest wrote more to standard error than is logged");
+        }
+    }
+
+    fn flush_line(&mut self) {
+        if !self.pending.is_empty() {
+            // Control characters would let a guest write lines that look like the host's own.
+            let line: String = String::from_utf8_lossy(&self.pending)
+                .chars()
+                .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+                .collect();
+            tracing::info!(target: "wisp::guest", deployment = &*self.deployment, "{line}");
+            self.pending.clear();
+        }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.flush_line();
+    }
+}
+
+impl IsTerminal for GuestLog {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for GuestLog {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+}
+
+impl AsyncWrite for GuestLog {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
