@@ -1,1 +1,81 @@
-//! placeholder
+//! Turns a BERT-class encoder in safetensors into one ONNX file with pooling and normalisation inside.
+//!
+//! [`export_bert`] reads `config.json` and the names, types and shapes of the weights, builds the graph, and then streams
+//! the weights from one file to the other, so memory stays at a few megabytes whatever the size of the model.
+//! Equal inputs give equal bytes on every machine: a manifest can pin the digest of a file that each machine makes itself.
+//!
+//! The graph takes `input_ids`, `attention_mask` and `token_type_ids` (i64, `[batch, sequence]`, both axes free) and gives
+//!
+//! - `last_hidden_state`, f32 `[batch, sequence, hidden]`;
+//! - `sentence_embedding`, f32 `[batch, hidden]`: the mean of the hidden states under the mask, at unit length.
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! let report = wisp_model_export::export_bert(&wisp_model_export::ExportRequest {
+//!     weights: Path::new("model.safetensors"),
+//!     config: Path::new("config.json"),
+//!     output: Path::new("model.onnx"),
+//! })?;
+//! println!("{} layers, {} parameters, {} bytes", report.layers, report.parameters, report.bytes);
+//! # Ok::<(), wisp_model_export::ExportError>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod bert;
+mod config;
+mod error;
+mod file;
+mod graph;
+mod onnx;
+mod pooling;
+#[cfg(test)]
+mod tests;
+mod weights;
+
+use std::path::Path;
+
+pub use error::ExportError;
+
+use config::BertConfig;
+use weights::Weights;
+
+/// What to export, and where to.
+#[derive(Clone, Copy, Debug)]
+pub struct ExportRequest<'a> {
+    /// The weights: safetensors with the tensor names of the reference checkpoints, with or without the prefix `bert.`,
+    /// in f32, f16 or bf16.
+    pub weights: &'a Path,
+    /// The architecture: the `config.json` that belongs to the weights.
+    pub config: &'a Path,
+    /// The ONNX file to write. What lies there is replaced, and only once the new file is complete.
+    pub output: &'a Path,
+}
+
+/// What was exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExportReport {
+    /// Transformer layers.
+    pub layers: usize,
+    /// Length of a hidden state, and of an embedding.
+    pub hidden_size: usize,
+    /// Weights in the graph; those of the pooler are not, as no output needs them.
+    pub parameters: u64,
+    /// Length of the ONNX file in bytes.
+    pub bytes: u64,
+}
+
+/// Writes the ONNX graph of a BERT encoder.
+///
+/// # Errors
+/// [`ExportError`], naming the file and the key or tensor that is wrong. No output is left behind, and what lay at
+/// `output` before is untouched.
+pub fn export_bert(request: &ExportRequest<'_>) -> Result<ExportReport, ExportError> {
+    let config = BertConfig::read(request.config)?;
+    let mut weights = Weights::open(request.weights)?;
+    let graph = bert::build(&config, &weights)?;
+    let parameters = graph.parameters();
+    let bytes = file::write(graph, &mut weights, request.output)?;
+    Ok(ExportReport { layers: config.layers(), hidden_size: config.hidden_size(), parameters, bytes })
+}

@@ -1,0 +1,261 @@
+//! The BERT encoder (Devlin et al. 2018, arXiv:1810.04805) as an ONNX graph, in the node patterns that runtimes fuse.
+//!
+//! Operator set 12 and LayerNorm in its elementary operations, rather than a newer set, because ONNX Runtime fuses
+//! attention only there; what that was measured to bring is in `docs/decisions/0002-onnx-export-in-rust.md`.
+
+use crate::ExportError;
+use crate::config::BertConfig;
+use crate::graph::{Axis, Graph, Value, dim, int, ints};
+use crate::onnx::FLOAT;
+use crate::pooling;
+use crate::weights::{StoredTensor, Weights};
+
+/// The version of the ONNX operators used.
+pub(crate) const OPERATOR_SET: i64 = 12;
+
+/// Builds the whole graph: encoder, pooling, normalisation.
+///
+/// # Errors
+/// The first tensor that is missing or does not fit the configuration.
+pub(crate) fn build(config: &BertConfig, weights: &Weights) -> Result<Graph, ExportError> {
+    let mut encoder = Encoder::new(config, weights);
+    let mut hidden = encoder.embeddings()?;
+    // The embeddings found their tables, so the lengths in the configuration are lengths of a real file from here on.
+    let mask = encoder.additive_mask();
+    let attention = encoder.attention_constants();
+    for layer in 0..config.layers() {
+        let name = match layer + 1 == config.layers() {
+            true => LAST_HIDDEN_STATE.to_owned(),
+            false => format!("encoder.layer.{layer}.output.LayerNorm"),
+        };
+        hidden = encoder.layer(layer, &hidden, &mask, &attention, name)?;
+    }
+    let Encoder { mut graph, inputs, .. } = encoder;
+    pooling::append(&mut graph, &hidden, &inputs.attention_mask, SENTENCE_EMBEDDING);
+    let width = Axis::Fixed(config.hidden_size());
+    graph.output(LAST_HIDDEN_STATE, &[BATCH, SEQUENCE, width]);
+    graph.output(SENTENCE_EMBEDDING, &[BATCH, width]);
+    Ok(graph)
+}
+
+const LAST_HIDDEN_STATE: &str = "last_hidden_state";
+const SENTENCE_EMBEDDING: &str = "sentence_embedding";
+const BATCH: Axis = Axis::Free("batch");
+const SEQUENCE: Axis = Axis::Free("sequence");
+
+/// The graph so far, and what all layers share.
+struct Encoder<'a> {
+    config: &'a BertConfig,
+    weights: &'a Weights,
+    graph: Graph,
+    inputs: Inputs,
+    scalars: Scalars,
+}
+
+/// The inputs of the graph, i64 `[batch, sequence]`.
+struct Inputs {
+    input_ids: Value,
+    attention_mask: Value,
+    token_type_ids: Value,
+}
+
+/// Numbers in the formulas.
+struct Scalars {
+    half: Value,
+    one: Value,
+    two: Value,
+    sqrt_two: Value,
+    epsilon: Value,
+}
+
+/// Constants of every attention block.
+struct Attention {
+    sqrt_head_size: Value,
+    split_heads: Value,
+    join_heads: Value,
+}
+
+impl<'a> Encoder<'a> {
+    fn new(config: &'a BertConfig, weights: &'a Weights) -> Self {
+        let mut graph = Graph::new("bert");
+        let inputs = Inputs {
+            input_ids: graph.input("input_ids", &[BATCH, SEQUENCE]),
+            attention_mask: graph.input("attention_mask", &[BATCH, SEQUENCE]),
+            token_type_ids: graph.input("token_type_ids", &[BATCH, SEQUENCE]),
+        };
+        let scalars = Scalars {
+            half: graph.scalar("half", 0.5),
+            one: graph.scalar("one", 1.0),
+            two: graph.scalar("two", 2.0),
+            sqrt_two: graph.scalar("sqrt_two", std::f32::consts::SQRT_2),
+            epsilon: graph.scalar("epsilon", config.layer_norm_epsilon()),
+        };
+        Self { config, weights, graph, inputs, scalars }
+    }
+
+    /// `[batch, sequence, hidden]`: word, position and token type, summed and normalised.
+    fn embeddings(&mut self) -> Result<Value, ExportError> {
+        let width = self.config.hidden_size();
+        let words = self.matrix("embeddings.word_embeddings.weight", self.config.vocab_size(), width)?;
+        let types = self.matrix("embeddings.token_type_embeddings.weight", self.config.type_vocab_size(), width)?;
+        let positions = self.matrix("embeddings.position_embeddings.weight", self.config.max_positions(), width)?;
+        let words = self.graph.weight("embeddings.word_embeddings.weight", words);
+        let types = self.graph.weight("embeddings.token_type_embeddings.weight", types);
+        let positions = self.graph.weight("embeddings.position_embeddings.weight", positions);
+
+        let position_ids = self.position_ids();
+        let graph = &mut self.graph;
+        let words = graph.node("Gather", "embeddings.words", &[&words, &self.inputs.input_ids], vec![]);
+        let types = graph.node("Gather", "embeddings.types", &[&types, &self.inputs.token_type_ids], vec![]);
+        let positions = graph.node("Gather", "embeddings.positions", &[&positions, &position_ids], vec![]);
+        let sum = graph.node("Add", "embeddings.words_and_types", &[&words, &types], vec![]);
+        let sum = graph.node("Add", "embeddings.sum", &[&sum, &positions], vec![]);
+        self.layer_norm("embeddings.LayerNorm", &sum, "embeddings.LayerNorm".to_owned())
+    }
+
+    /// `[1, sequence]`: 0, 1, 2 and so on. A slice of a constant, because the length of a slice is not known when
+    /// the graph is optimised: were it known, ONNX Runtime would also fuse what runs slower fused on CPU.
+    fn position_ids(&mut self) -> Value {
+        let graph = &mut self.graph;
+        let positions = dim(self.config.max_positions());
+        let table = graph.indices("position_ids", &[1, self.config.max_positions()], 0..positions);
+        let start = graph.indices("position_ids.start", &[1], [0]);
+        let axis = graph.indices("position_ids.axis", &[1], [1]);
+        let shape = graph.node("Shape", "position_ids.shape", &[&self.inputs.input_ids], vec![]);
+        let sequence_axis = graph.indices("position_ids.sequence_axis", &[1], [1]);
+        let length = graph.node("Gather", "position_ids.length", &[&shape, &sequence_axis], vec![int("axis", 0)]);
+        graph.node("Slice", "position_ids.slice", &[&table, &start, &length, &axis], vec![])
+    }
+
+    /// `[batch, 1, 1, sequence]`: 0 where a token is, the lowest f32 where padding is.
+    fn additive_mask(&mut self) -> Value {
+        let graph = &mut self.graph;
+        let lowest = graph.scalar("mask.lowest", f32::MIN);
+        let rows = graph.node("Unsqueeze", "mask.rows", &[&self.inputs.attention_mask], vec![ints("axes", &[1])]);
+        let heads = graph.node("Unsqueeze", "mask.heads", &[&rows], vec![ints("axes", &[2])]);
+        let present = graph.node("Cast", "mask.present", &[&heads], vec![int("to", i64::from(FLOAT))]);
+        let absent = graph.node("Sub", "mask.absent", &[&self.scalars.one, &present], vec![]);
+        graph.node("Mul", "mask.additive", &[&absent, &lowest], vec![])
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "head sizes are far below 2^24")]
+    fn attention_constants(&mut self) -> Attention {
+        let (heads, head_size) = (dim(self.config.heads()), dim(self.config.head_size()));
+        let width = dim(self.config.hidden_size());
+        Attention {
+            sqrt_head_size: self.graph.scalar("sqrt_head_size", (self.config.head_size() as f32).sqrt()),
+            // Zeros keep the axis of the input: batch and sequence stay free.
+            split_heads: self.graph.indices("split_heads", &[4], [0, 0, heads, head_size]),
+            join_heads: self.graph.indices("join_heads", &[3], [0, 0, width]),
+        }
+    }
+
+    /// One block: attention and feed-forward, each added to its input and normalised after. `output` names the result.
+    fn layer(
+        &mut self,
+        index: usize,
+        input: &Value,
+        mask: &Value,
+        constants: &Attention,
+        output: String,
+    ) -> Result<Value, ExportError> {
+        let prefix = format!("encoder.layer.{index}");
+        let (width, inner) = (self.config.hidden_size(), self.config.intermediate_size());
+        let context = self.attention(&format!("{prefix}.attention"), input, mask, constants)?;
+
+        let dense = self.dense(&format!("{prefix}.attention.output.dense"), &context, width, width)?;
+        let sum = self.graph.node("Add", format!("{prefix}.attention.output.sum"), &[&dense, input], vec![]);
+        let norm = format!("{prefix}.attention.output.LayerNorm");
+        let attended = self.layer_norm(&norm, &sum, norm.clone())?;
+
+        let dense = self.dense(&format!("{prefix}.intermediate.dense"), &attended, width, inner)?;
+        let activated = self.gelu(&format!("{prefix}.intermediate.gelu"), &dense);
+        let dense = self.dense(&format!("{prefix}.output.dense"), &activated, inner, width)?;
+        let sum = self.graph.node("Add", format!("{prefix}.output.sum"), &[&dense, &attended], vec![]);
+        self.layer_norm(&format!("{prefix}.output.LayerNorm"), &sum, output)
+    }
+
+    /// Softmax(Q Kᵀ / √head + mask) V over all heads, `[batch, sequence, hidden]`.
+    fn attention(
+        &mut self,
+        prefix: &str,
+        input: &Value,
+        mask: &Value,
+        constants: &Attention,
+    ) -> Result<Value, ExportError> {
+        let queries = self.heads(&format!("{prefix}.self.query"), input, constants, &[0, 2, 1, 3])?;
+        let keys = self.heads(&format!("{prefix}.self.key"), input, constants, &[0, 2, 3, 1])?;
+        let values = self.heads(&format!("{prefix}.self.value"), input, constants, &[0, 2, 1, 3])?;
+        let graph = &mut self.graph;
+        let scores = graph.node("MatMul", format!("{prefix}.scores"), &[&queries, &keys], vec![]);
+        let scaled = graph.node("Div", format!("{prefix}.scaled"), &[&scores, &constants.sqrt_head_size], vec![]);
+        let masked = graph.node("Add", format!("{prefix}.masked"), &[&scaled, mask], vec![]);
+        let shares = graph.node("Softmax", format!("{prefix}.shares"), &[&masked], vec![int("axis", 3)]);
+        let context = graph.node("MatMul", format!("{prefix}.context"), &[&shares, &values], vec![]);
+        let turned =
+            graph.node("Transpose", format!("{prefix}.turned"), &[&context], vec![ints("perm", &[0, 2, 1, 3])]);
+        Ok(graph.node("Reshape", format!("{prefix}.joined"), &[&turned, &constants.join_heads], vec![]))
+    }
+
+    /// A projection cut into heads; `perm` orders batch, sequence, head and element.
+    fn heads(
+        &mut self,
+        prefix: &str,
+        input: &Value,
+        constants: &Attention,
+        perm: &[i64],
+    ) -> Result<Value, ExportError> {
+        let width = self.config.hidden_size();
+        let projected = self.dense(prefix, input, width, width)?;
+        let split =
+            self.graph.node("Reshape", format!("{prefix}.split"), &[&projected, &constants.split_heads], vec![]);
+        Ok(self.graph.node("Transpose", format!("{prefix}.heads"), &[&split], vec![ints("perm", perm)]))
+    }
+
+    /// x W + b.
+    fn dense(&mut self, prefix: &str, input: &Value, from: usize, to: usize) -> Result<Value, ExportError> {
+        let (weight, bias) = (format!("{prefix}.weight"), format!("{prefix}.bias"));
+        let stored = self.matrix(&weight, to, from)?;
+        let stored_bias = self.weights.tensor(&bias, &[to])?;
+        let weight = self.graph.transposed_weight(&weight, stored);
+        let bias = self.graph.weight(&bias, stored_bias);
+        let product = self.graph.node("MatMul", format!("{prefix}.product"), &[input, &weight], vec![]);
+        Ok(self.graph.node("Add", prefix, &[&product, &bias], vec![]))
+    }
+
+    /// x (1 + erf(x / √2)) / 2.
+    fn gelu(&mut self, prefix: &str, input: &Value) -> Value {
+        let (graph, scalars) = (&mut self.graph, &self.scalars);
+        let scaled = graph.node("Div", format!("{prefix}.scaled"), &[input, &scalars.sqrt_two], vec![]);
+        let erf = graph.node("Erf", format!("{prefix}.erf"), &[&scaled], vec![]);
+        let gate = graph.node("Add", format!("{prefix}.gate"), &[&erf, &scalars.one], vec![]);
+        let gated = graph.node("Mul", format!("{prefix}.gated"), &[input, &gate], vec![]);
+        graph.node("Mul", prefix, &[&gated, &scalars.half], vec![])
+    }
+
+    /// (x − mean) / √(variance + ε) · weight + bias, over the last axis. `output` names the result.
+    fn layer_norm(&mut self, prefix: &str, input: &Value, output: String) -> Result<Value, ExportError> {
+        let width = self.config.hidden_size();
+        let (weight, bias) = (format!("{prefix}.weight"), format!("{prefix}.bias"));
+        let stored = self.weights.tensor(&weight, &[width])?;
+        let stored_bias = self.weights.tensor(&bias, &[width])?;
+        let weight = self.graph.weight(&weight, stored);
+        let bias = self.graph.weight(&bias, stored_bias);
+
+        let (graph, scalars) = (&mut self.graph, &self.scalars);
+        let last = || vec![ints("axes", &[-1]), int("keepdims", 1)];
+        let mean = graph.node("ReduceMean", format!("{prefix}.mean"), &[input], last());
+        let centred = graph.node("Sub", format!("{prefix}.centred"), &[input, &mean], vec![]);
+        let squares = graph.node("Pow", format!("{prefix}.squares"), &[&centred, &scalars.two], vec![]);
+        let variance = graph.node("ReduceMean", format!("{prefix}.variance"), &[&squares], last());
+        let guarded = graph.node("Add", format!("{prefix}.guarded"), &[&variance, &scalars.epsilon], vec![]);
+        let deviation = graph.node("Sqrt", format!("{prefix}.deviation"), &[&guarded], vec![]);
+        let unit = graph.node("Div", format!("{prefix}.unit"), &[&centred, &deviation], vec![]);
+        let scaled = graph.node("Mul", format!("{prefix}.scaled"), &[&unit, &weight], vec![]);
+        Ok(graph.node("Add", output, &[&scaled, &bias], vec![]))
+    }
+
+    fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<StoredTensor, ExportError> {
+        self.weights.tensor(name, &[rows, columns])
+    }
+}

@@ -1,0 +1,176 @@
+//! Tensors of a safetensors file, looked up by name and shape, then streamed out as f32.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
+
+use crate::ExportError;
+
+/// Longest header read. The largest public checkpoints have headers of a few megabytes; past this it is no header.
+const HEADER_LIMIT_BYTES: u64 = 100_000_000;
+
+/// Bytes of a tensor in memory at a time; a multiple of every element size.
+const CHUNK_BYTES: usize = 1 << 16;
+
+/// Bytes of the length in front of the header.
+const LENGTH_BYTES: u64 = 8;
+
+/// An open safetensors file whose header was checked against the length of the file.
+pub(crate) struct Weights {
+    path: PathBuf,
+    file: File,
+    metadata: Metadata,
+    data_start_bytes: u64,
+    prefix: &'static str,
+}
+
+/// Where a tensor lies in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredTensor {
+    /// Lengths of the axes.
+    pub(crate) shape: Vec<usize>,
+    element: FloatType,
+    start_bytes: u64,
+    length_bytes: usize,
+}
+
+/// How the elements are stored, little-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FloatType {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl Weights {
+    /// Opens the file and checks that its header describes exactly its bytes.
+    ///
+    /// # Errors
+    /// [`ExportError::Io`], [`ExportError::Header`] or [`ExportError::Length`].
+    pub(crate) fn open(path: &Path) -> Result<Self, ExportError> {
+        let mut file = File::open(path).map_err(ExportError::io("open", path))?;
+        let actual_bytes = file.metadata().map_err(ExportError::io("inspect", path))?.len();
+        let header_error = |reason: String| ExportError::Header { path: path.to_path_buf(), reason };
+        let mut length = [0; 8];
+        if actual_bytes < LENGTH_BYTES {
+            return Err(header_error(format!("it has {actual_bytes} bytes")));
+        }
+        file.read_exact(&mut length).map_err(ExportError::io("read", path))?;
+        let header_bytes = u64::from_le_bytes(length);
+        if header_bytes > HEADER_LIMIT_BYTES {
+            return Err(header_error(format!("its header would take {header_bytes} bytes")));
+        }
+        let data_start_bytes = LENGTH_BYTES + header_bytes;
+        if data_start_bytes > actual_bytes {
+            let path = path.to_path_buf();
+            return Err(ExportError::Length { path, expected_bytes: data_start_bytes, actual_bytes });
+        }
+        let mut header = Vec::new();
+        Read::by_ref(&mut file).take(header_bytes).read_to_end(&mut header).map_err(ExportError::io("read", path))?;
+        let metadata: Metadata = serde_json::from_slice(&header).map_err(|error| header_error(error.to_string()))?;
+        let expected_bytes = data_start_bytes.saturating_add(metadata.data_len() as u64);
+        if expected_bytes != actual_bytes {
+            return Err(ExportError::Length { path: path.to_path_buf(), expected_bytes, actual_bytes });
+        }
+        let prefix = match metadata.info("bert.embeddings.word_embeddings.weight") {
+            Some(_) => "bert.",
+            None => "",
+        };
+        Ok(Self { path: path.to_path_buf(), file, metadata, data_start_bytes, prefix })
+    }
+
+    /// Looks up a tensor by its name without the prefix of the checkpoint.
+    ///
+    /// # Errors
+    /// [`ExportError::MissingTensor`], [`ExportError::Shape`] or [`ExportError::DataType`].
+    pub(crate) fn tensor(&self, name: &str, expected: &[usize]) -> Result<StoredTensor, ExportError> {
+        let (path, tensor) = (self.path.clone(), format!("{}{name}", self.prefix));
+        let Some(info) = self.metadata.info(&tensor) else {
+            return Err(ExportError::MissingTensor { path, tensor });
+        };
+        if info.shape != expected {
+            return Err(ExportError::Shape { path, tensor, expected: expected.to_vec(), actual: info.shape.clone() });
+        }
+        let element = match info.dtype {
+            Dtype::F32 => FloatType::F32,
+            Dtype::F16 => FloatType::F16,
+            Dtype::BF16 => FloatType::Bf16,
+            other => return Err(ExportError::DataType { path, tensor, actual: other.to_string() }),
+        };
+        let (start, end) = info.data_offsets;
+        let start_bytes = self.data_start_bytes + start as u64;
+        Ok(StoredTensor { shape: info.shape.clone(), element, start_bytes, length_bytes: end - start })
+    }
+
+    /// Writes a tensor as f32, row-major and little-endian.
+    ///
+    /// # Errors
+    /// [`ExportError::Io`], of this file when reading fails and of `output` when writing does.
+    pub(crate) fn copy(
+        &mut self,
+        tensor: &StoredTensor,
+        output: &mut impl Write,
+        output_path: &Path,
+    ) -> Result<(), ExportError> {
+        self.file.seek(SeekFrom::Start(tensor.start_bytes)).map_err(ExportError::io("read", &self.path))?;
+        let mut chunk = vec![0; CHUNK_BYTES.min(tensor.length_bytes)];
+        let mut left_bytes = tensor.length_bytes;
+        while left_bytes > 0 {
+            let chunk = &mut chunk[..CHUNK_BYTES.min(left_bytes)];
+            self.file.read_exact(chunk).map_err(ExportError::io("read", &self.path))?;
+            output.write_all(&tensor.element.widen(chunk)).map_err(ExportError::io("write", output_path))?;
+            left_bytes -= chunk.len();
+        }
+        Ok(())
+    }
+
+    /// Writes a matrix as [`Weights::copy`] does, columns as rows. The matrix is in memory meanwhile.
+    ///
+    /// # Errors
+    /// As [`Weights::copy`].
+    pub(crate) fn copy_transposed(
+        &mut self,
+        tensor: &StoredTensor,
+        output: &mut impl Write,
+        output_path: &Path,
+    ) -> Result<(), ExportError> {
+        let mut rows = Vec::new();
+        self.copy(tensor, &mut rows, &self.path.clone())?;
+        let (elements, _) = rows.as_chunks::<4>();
+        let columns = tensor.shape.last().copied().unwrap_or(1);
+        for column in 0..columns {
+            let turned: Vec<u8> = elements.iter().skip(column).step_by(columns).flatten().copied().collect();
+            output.write_all(&turned).map_err(ExportError::io("write", output_path))?;
+        }
+        Ok(())
+    }
+}
+
+impl StoredTensor {
+    pub(crate) fn element_count(&self) -> usize {
+        self.length_bytes / self.element.size_bytes()
+    }
+}
+
+impl FloatType {
+    const fn size_bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+
+    /// Stored elements as f32. Exact: every f16 and bf16 is an f32.
+    fn widen(self, stored: &[u8]) -> Vec<u8> {
+        let (halves, _) = stored.as_chunks::<2>();
+        match self {
+            Self::F32 => stored.to_vec(),
+            Self::F16 => halves.iter().flat_map(|&half| f16::from_le_bytes(half).to_f32().to_le_bytes()).collect(),
+            Self::Bf16 => halves.iter().flat_map(|&half| bf16::from_le_bytes(half).to_f32().to_le_bytes()).collect(),
+        }
+    }
+}
