@@ -120,10 +120,9 @@ impl<'a> Encoder<'a> {
         let positions = dim(self.config.max_positions());
         let table = graph.indices("position_ids", &[1, self.config.max_positions()], 0..positions);
         let start = graph.indices("position_ids.start", &[1], [0]);
-        let axis = graph.indices("position_ids.axis", &[1], [1]);
+        let axis = graph.indices("position_ids.sequence_axis", &[1], [1]);
         let shape = graph.node("Shape", "position_ids.shape", &[&self.inputs.input_ids], vec![]);
-        let sequence_axis = graph.indices("position_ids.sequence_axis", &[1], [1]);
-        let length = graph.node("Gather", "position_ids.length", &[&shape, &sequence_axis], vec![int("axis", 0)]);
+        let length = graph.node("Gather", "position_ids.length", &[&shape, &axis], vec![int("axis", 0)]);
         graph.node("Slice", "position_ids.slice", &[&table, &start, &length, &axis], vec![])
     }
 

@@ -24,7 +24,7 @@ const MESSAGE_LIMIT_BYTES: u64 = i32::MAX as u64;
 
 /// Version of the graphs made here. It is part of the file, and the digest of the file is pinned in manifests: raise it
 /// when the graph changes, and only then.
-const GRAPH_REVISION: &str = "1";
+pub(crate) const GRAPH_REVISION: &str = "1";
 
 /// The message in the pieces in which it is written.
 struct Pieces {
