@@ -1,1 +1,108 @@
-fn main() {}
+//! `wisp`: serve, embed, look after models.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage. Results go to standard output, everything else to standard error.
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod devices;
+mod embed;
+mod logging;
+mod models;
+mod neighbours;
+mod npy;
+mod placement;
+mod progress;
+mod serve;
+mod table;
+mod texts;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Edge AI micro-inference: embeddings computed by sandboxed WebAssembly guests.
+#[derive(Parser)]
+#[command(version, about, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: GlobalOptions,
+}
+
+/// Options of every command.
+#[derive(Args)]
+pub(crate) struct GlobalOptions {
+    /// Fetch nothing; use what the cache holds, or fail with what is missing.
+    #[arg(long, global = true, env = "WISP_OFFLINE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    offline: bool,
+    /// What is logged: error, warn, info, debug, trace, or filters such as wisp_host=debug.
+    #[arg(long, global = true, env = "WISP_LOG", default_value = "warn", value_name = "FILTER")]
+    log: String,
+    /// How it is logged.
+    #[arg(long, global = true, env = "WISP_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    log_format: LogFormat,
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs, one object a line.
+    Json,
+}
+
+/// Form of results.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve deployments over gRPC.
+    Serve(serve::Serve),
+    /// Embed texts here, without a server.
+    Embed(embed::Embed),
+    /// List, fetch, check and export models.
+    #[command(subcommand)]
+    Models(models::Models),
+    /// Show every backend and device, and why one cannot be used.
+    Devices(devices::Devices),
+    /// Check or print a configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::init(&cli.global);
+    let result = match cli.command {
+        Command::Serve(command) => command.run(&cli.global),
+        Command::Embed(command) => command.run(&cli.global),
+        Command::Models(command) => command.run(&cli.global),
+        Command::Devices(command) => command.run(&cli.global),
+        Command::Config(command) => command.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("wisp: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl GlobalOptions {
+    /// The model store that the options and the environment describe.
+    fn store(&self) -> anyhow::Result<wisp_model_store::Store> {
+        use wisp_model_store::{Access, Home, Store};
+        let access = if self.offline { Access::Offline } else { Access::Online };
+        Ok(Store::new(Home::from_env()?, access))
+    }
+}

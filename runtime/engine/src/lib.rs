@@ -1,1 +1,43 @@
-//! placeholder
+//! The engine: everything between a request and its answer, without any protocol.
+//!
+//! A [`Config`] names models (what runs where) and deployments (a guest, and the models granted to it). [`Engine::start`]
+//! loads both: each model is placed on the first backend and device of its list that works **and** whose answers agree
+//! with the model's golden vectors. [`Engine::embed`] then checks a request, admits it, runs its deployment's guest in a
+//! fresh instance, and reports what ran and where the time went.
+//!
+//! ```no_run
+//! use wisp_engine::{Config, EmbedRequest, Engine};
+//! use wisp_model_store::{Access, Home, NoProgress, Store};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = Store::new(Home::from_env()?, Access::Online);
+//! let engine = Engine::start(Config::default(), &store, &NoProgress)?;
+//! let answer = engine.embed(EmbedRequest::texts(["where does the time go?"])).await?;
+//! println!("{} vectors of {} dimensions", answer.vectors().count(), answer.dimensions);
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod builtin;
+mod config;
+mod deployment;
+mod engine;
+mod error;
+mod libraries;
+mod model;
+mod proof;
+mod request;
+
+pub use builtin::BUILTIN_PREFIX;
+pub use config::{
+    Config, ConfigError, DeploymentConfig, GuestLimits, ModelConfig, PrecisionChoice, RequestLimits, ServerConfig,
+};
+pub use deployment::DeploymentInfo;
+pub use engine::Engine;
+pub use error::{EngineError, StartError};
+pub use libraries::devices;
+pub use model::{LoadedModel, ModelInfo, load as load_model};
+pub use proof::{Proof, ProofError, ProofScope, prove};
+pub use request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};

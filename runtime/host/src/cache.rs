@@ -111,3 +111,67 @@ fn check_private(path: &Path) -> Result<(), String> {
 fn check_private(_: &Path) -> Result<(), String> {
     Err("this platform has no file permissions that could be checked".to_owned())
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// The smallest component: magic bytes, version, layer.
+    const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    fn compiled_file(folder: &Path) -> PathBuf {
+        let mut files = std::fs::read_dir(folder).expect("the folder was made");
+        files.next().expect("one file was written").expect("readable").path()
+    }
+
+    #[test]
+    fn compiled_code_is_kept_and_read_back() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let cache = AotCache::at(folder.path().join("aot"));
+        let engine = Engine::default();
+        cache.component(&engine, EMPTY_COMPONENT).expect("compiles");
+        let path = compiled_file(&folder.path().join("aot"));
+        assert!(cache.read(&engine, &path).is_some());
+        cache.component(&engine, EMPTY_COMPONENT).expect("is read back");
+    }
+
+    #[test]
+    fn code_that_others_could_have_written_is_not_read() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let cache = AotCache::at(folder.path().join("aot"));
+        let engine = Engine::default();
+        cache.component(&engine, EMPTY_COMPONENT).expect("compiles");
+        let path = compiled_file(&folder.path().join("aot"));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).expect("our file");
+        assert!(cache.read(&engine, &path).is_none());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("our file");
+        std::fs::set_permissions(folder.path().join("aot"), std::fs::Permissions::from_mode(0o777)).expect("ours");
+        assert!(cache.read(&engine, &path).is_none());
+        cache.component(&engine, EMPTY_COMPONENT).expect("is compiled anew");
+    }
+
+    #[test]
+    fn a_damaged_file_is_compiled_anew() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let cache = AotCache::at(folder.path().join("aot"));
+        let engine = Engine::default();
+        cache.component(&engine, EMPTY_COMPONENT).expect("compiles");
+        let path = compiled_file(&folder.path().join("aot"));
+        for damage in [&b""[..], b"not code at all"] {
+            std::fs::write(&path, damage).expect("our file");
+            assert!(cache.read(&engine, &path).is_none());
+            cache.component(&engine, EMPTY_COMPONENT).expect("is compiled anew");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_costs_time_only() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let file = folder.path().join("file");
+        std::fs::write(&file, b"").expect("written");
+        let cache = AotCache::at(file.join("aot"));
+        cache.component(&Engine::default(), EMPTY_COMPONENT).expect("compiles all the same");
+    }
+}

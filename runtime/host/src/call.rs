@@ -140,7 +140,9 @@ impl Guest {
 
         let state = store.data_mut();
         let embeddings = answer.map_err(|error| {
-            passed_on(state, core_kind(error.kind), error.message, || late(&call.deployment, call.limits, wall_end <= deadline))
+            passed_on(state, core_kind(error.kind), error.message, || {
+                late(&call.deployment, call.limits, wall_end <= deadline)
+            })
         })?;
         state.times.total = started_at.elapsed();
         check(&embeddings, count)
@@ -160,8 +162,7 @@ impl Guest {
     /// As [`Guest::embed`].
     pub async fn instantiate(&self, deployment: &Arc<str>, grants: &Arc<Grants>) -> Result<(), CallError> {
         let limits = Limits::default();
-        let state =
-            State::new(Arc::clone(deployment), Arc::clone(grants), limits, Instant::now() + limits.wall);
+        let state = State::new(Arc::clone(deployment), Arc::clone(grants), limits, Instant::now() + limits.wall);
         let mut store = self.store(state);
         match self.embedder.instantiate_async(&mut store).await {
             Ok(_) => Ok(()),

@@ -30,8 +30,8 @@ impl Guest {
             Some(cache) => cache.component(&host.engine, wasm),
             None => Component::from_binary(&host.engine, wasm),
         };
-        let component = compiled
-            .map_err(|error| HostError::Compile { guest: name.to_owned(), reason: format!("{error:#}") })?;
+        let component =
+            compiled.map_err(|error| HostError::Compile { guest: name.to_owned(), reason: format!("{error:#}") })?;
         let misfit = |error: wasmtime::Error| HostError::Link { guest: name.to_owned(), reason: format!("{error:#}") };
         let linked = host.linker.instantiate_pre(&component).map_err(misfit)?;
         let embedder = EmbedderPre::new(linked).map_err(misfit)?;

@@ -3,7 +3,7 @@
 mod models;
 mod tokenizer;
 
-pub(crate) use tokenizer::Encoding;
+pub use tokenizer::Encoding;
 
 use wisp_core::Kinded;
 

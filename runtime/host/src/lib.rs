@@ -21,8 +21,10 @@ mod convert;
 mod error;
 mod grants;
 mod guest;
+#[expect(unreachable_pub, reason = "the generated bindings re-export what guests hold")]
 mod inference;
 mod limits;
+#[expect(unreachable_pub, reason = "the generated bindings re-export what guests hold")]
 mod nn;
 mod sandbox;
 mod state;

@@ -9,7 +9,7 @@ mod graph;
 mod inference;
 mod tensor;
 
-pub(crate) use errors::NnError;
-pub(crate) use graph::Graph;
-pub(crate) use inference::ExecutionContext;
-pub(crate) use tensor::NnTensor;
+pub use errors::NnError;
+pub use graph::Graph;
+pub use inference::ExecutionContext;
+pub use tensor::NnTensor;

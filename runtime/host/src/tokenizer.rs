@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use tokenizers::Tokenizer;
-use wisp_core::{DataType, ErrorKind, Kinded, NamedTensor, Tensor, TensorError};
 use wisp_core::aligned::AlignedBuffer;
+use wisp_core::{DataType, ErrorKind, Kinded, NamedTensor, Tensor, TensorError};
 
 /// Texts from which on a batch is encoded by several threads.
 const PARALLEL_TEXTS: usize = 16;
@@ -144,7 +144,8 @@ impl ModelTokenizer {
     /// # Errors
     /// [`TokenizerError::NoRows`] when there is none.
     pub fn tensors(&self, rows: &[&[u32]]) -> Result<Vec<NamedTensor>, TokenizerError> {
-        let length = rows.iter().map(|row| row.len()).max().filter(|&length| length > 0).ok_or(TokenizerError::NoRows)?;
+        let length =
+            rows.iter().map(|row| row.len()).max().filter(|&length| length > 0).ok_or(TokenizerError::NoRows)?;
         let options = &self.options;
         let ids = fill(rows, length, options.pad_id, i64::from)?;
         let mask = fill(rows, length, 0, |_| 1)?;

@@ -104,3 +104,28 @@ impl AsyncWrite for GuestLog {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(limit_bytes: usize) -> Lines {
+        Lines { deployment: "d".into(), pending: Vec::new(), left_bytes: limit_bytes, is_cut: false }
+    }
+
+    #[test]
+    fn what_is_over_the_budget_is_dropped() {
+        let mut lines = lines(10);
+        lines.write(b"12345\n67");
+        assert_eq!((lines.left_bytes, lines.is_cut, &*lines.pending), (2, false, &b"67"[..]));
+        lines.write(b"89and more");
+        assert_eq!((lines.left_bytes, lines.is_cut, &*lines.pending), (0, true, &b"6789"[..]));
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_passed_on_in_pieces() {
+        let mut lines = lines(1 << 20);
+        lines.write(&vec![b'x'; 3 * LINE_LIMIT_BYTES + 5]);
+        assert_eq!(lines.pending.len(), 5);
+    }
+}

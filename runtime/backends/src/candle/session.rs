@@ -2,9 +2,9 @@
 
 use candle_core::{Device as CandleDevice, Tensor as CandleTensor};
 use wisp_core::aligned::AlignedBuffer;
+use wisp_core::pooling::{normalize, pool};
 use wisp_core::{
-    BackendError, BackendId, Batch, DataType, FusedOutput, Layout, LoadRequest, NamedTensor, PackedBatch, Placement,
-    Pooling, Session, SessionInfo, Tensor, TensorSpec,
+    BackendError, BackendId, Batch, DataType, FusedOutput, Layout, LoadRequest, NamedTensor, PackedBatch, Placement, Session, SessionInfo, Tensor, TensorSpec,
 };
 
 use super::bert::{Bert, BertConfig};
@@ -18,9 +18,6 @@ const TYPES: &str = "token_type_ids";
 
 /// Hidden states of all tokens; the only output that is not fused.
 const HIDDEN_OUTPUT: &str = "last_hidden_state";
-
-/// Lower bound of a vector's length when it is normalised, as in sentence-transformers.
-const NORM_EPSILON: f32 = 1e-12;
 
 pub(super) struct CandleSession {
     model: Bert,
@@ -180,28 +177,6 @@ impl Session for CandleSession {
             Batch::Packed(batch) => self.run_packed(batch),
         }
     }
-}
-
-/// Reduces `states`, `[tokens, width]` with at least one token, to one vector.
-fn pool(states: &[f32], pooling: Pooling, vector: &mut [f32]) {
-    let width = vector.len();
-    match pooling {
-        Pooling::Cls => vector.copy_from_slice(&states[..width]),
-        Pooling::Last => vector.copy_from_slice(&states[states.len() - width..]),
-        Pooling::Mean => {
-            for state in states.chunks_exact(width) {
-                vector.iter_mut().zip(state).for_each(|(sum, value)| *sum += value);
-            }
-            let tokens = (states.len() / width) as f32;
-            vector.iter_mut().for_each(|sum| *sum /= tokens);
-        }
-    }
-}
-
-/// `vector / max(‖vector‖₂, ε)`.
-fn normalize(vector: &mut [f32]) {
-    let norm = vector.iter().map(|value| value * value).sum::<f32>().sqrt().max(NORM_EPSILON);
-    vector.iter_mut().for_each(|value| *value /= norm);
 }
 
 fn find<'a>(inputs: &'a [NamedTensor], name: &str) -> Result<&'a Tensor, BackendError> {

@@ -16,7 +16,7 @@ use crate::{GrantedModel, ModelTokenizer, TokenizerError};
 const BLOCKING_BYTES: usize = 16 << 10;
 
 /// Encoded texts, held by the host.
-pub(crate) struct Encoding {
+pub struct Encoding {
     model: Arc<GrantedModel>,
     rows: Vec<Vec<u32>>,
 }
@@ -98,9 +98,8 @@ impl Host for State {
             Ok(model) => model,
             Err(error) => return Ok(Err(self.wit_error(&error))),
         };
-        let decoded = model
-            .require_tokenizer()
-            .and_then(|tokenizer| tokenizer.decode(&tokens).map_err(CallTokenizerError::from));
+        let decoded =
+            model.require_tokenizer().and_then(|tokenizer| tokenizer.decode(&tokens).map_err(CallTokenizerError::from));
         Ok(decoded.map_err(|error| self.wit_error(&error)))
     }
 }

@@ -9,7 +9,7 @@ use crate::error::CallError;
 use crate::state::State;
 
 /// An error as the guest holds it.
-pub(crate) struct NnError {
+pub struct NnError {
     kind: ErrorKind,
     message: String,
 }

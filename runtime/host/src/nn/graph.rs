@@ -11,7 +11,7 @@ use crate::bindings::wasi::nn::graph::{ExecutionTarget, GraphEncoding, Host, Hos
 use crate::state::State;
 
 /// A granted model as the guest holds it.
-pub(crate) struct Graph {
+pub struct Graph {
     model: Arc<GrantedModel>,
 }
 
@@ -37,8 +37,7 @@ impl Kinded for GraphError {
 impl State {
     /// The model granted under this alias.
     pub(crate) fn granted(&self, alias: &str) -> Result<Arc<GrantedModel>, GraphError> {
-        let not_granted =
-            || GraphError::NotGranted { name: printable(alias), deployment: self.deployment.to_string() };
+        let not_granted = || GraphError::NotGranted { name: printable(alias), deployment: self.deployment.to_string() };
         self.grants.get(alias).cloned().ok_or_else(not_granted)
     }
 }

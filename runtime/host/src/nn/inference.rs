@@ -13,7 +13,7 @@ use crate::bindings::wasi::nn::inference::{Host, HostGraphExecutionContext};
 use crate::state::State;
 
 /// A model ready to compute, as the guest holds it. It has no state of its own: contexts of one model share its session.
-pub(crate) struct ExecutionContext {
+pub struct ExecutionContext {
     model: Arc<GrantedModel>,
 }
 

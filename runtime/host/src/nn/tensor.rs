@@ -12,7 +12,7 @@ use crate::state::State;
 ///
 /// The proposal's constructor cannot fail, so a tensor whose bytes do not fit its shape exists until somebody computes
 /// with it; then the guest is told `invalid-argument` and why.
-pub(crate) struct NnTensor {
+pub struct NnTensor {
     dimensions: Vec<u32>,
     data_type: DataType,
     data: Bytes,

@@ -1,0 +1,315 @@
+//! What every backend must do, run on each backend of the table with the real model.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokenizers::Tokenizer;
+use wisp_backends::Libraries;
+use wisp_core::{
+    Backend, BackendError, Batch, Device, ErrorKind, FusedOutput, Kinded, Layout, LoadRequest, ModelFormat,
+    NamedTensor, PackedBatch, Precision, Session, Tensor,
+};
+use wisp_model_store::{LocalModel, NoProgress, ONNX_RUNTIME};
+use wisp_testing::{RealModel, cosine};
+
+const IDS: &str = "input_ids";
+const MASK: &str = "attention_mask";
+const TYPES: &str = "token_type_ids";
+const POOLED: &str = "sentence_embedding";
+const HIDDEN: &str = "last_hidden_state";
+const MAX_TOKENS: usize = 256;
+const WIDTH: usize = 384;
+
+/// Everything the suite needs, and each backend with its files.
+struct Suite {
+    real: RealModel,
+    tokenizer: Tokenizer,
+    fused: Vec<FusedOutput>,
+    backends: Vec<(Box<dyn Backend>, LocalModel)>,
+}
+
+impl Suite {
+    fn get(test: &str) -> Option<Self> {
+        let real = RealModel::get(test)?;
+        let onnxruntime = real.store.find_library(&ONNX_RUNTIME);
+        let mut backends = Vec::new();
+        for backend in wisp_backends::all(&Libraries { onnxruntime }) {
+            let files = real.store.ensure(&real.model, backend.formats()[0], &NoProgress).expect("files of the model");
+            backends.push((backend, files));
+        }
+        let file = backends[0].1.tokenizer.clone().expect("the model has a tokenizer");
+        let mut tokenizer = Tokenizer::from_file(file).expect("a tokenizer");
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(None).expect("truncation can be reset");
+        let embedding = real.model.manifest.embedding.clone().expect("the model embeds");
+        let fused = FusedOutput { name: POOLED.to_owned(), pooling: embedding.pooling, is_normalized: true };
+        Some(Self { real, tokenizer, fused: vec![fused], backends })
+    }
+
+    fn request<'a>(&'a self, files: &'a LocalModel) -> LoadRequest<'a> {
+        LoadRequest {
+            model: wisp_testing::MODEL,
+            file: &files.file,
+            format: files.format,
+            architecture: files.architecture.as_deref(),
+            signature: &self.real.model.manifest.signature,
+            fused_outputs: &self.fused,
+            device: Device::Cpu,
+            precision: Precision::F32,
+            threads: 2,
+        }
+    }
+
+    fn sessions(&self) -> Vec<Box<dyn Session>> {
+        let load = |(backend, files): &(Box<dyn Backend>, LocalModel)| {
+            backend.load(&self.request(files)).unwrap_or_else(|error| panic!("{}: {error}", backend.id()))
+        };
+        self.backends.iter().map(load).collect()
+    }
+
+    /// Token ids as sentence-transformers makes them: the last token of a cut text is the separator.
+    fn ids(&self, text: &str) -> Vec<i64> {
+        let encoding = self.tokenizer.encode(text, true).expect("encodes");
+        let mut ids: Vec<i64> = encoding.get_ids().iter().map(|&id| i64::from(id)).collect();
+        if ids.len() > MAX_TOKENS {
+            let separator = ids[ids.len() - 1];
+            ids.truncate(MAX_TOKENS);
+            ids[MAX_TOKENS - 1] = separator;
+        }
+        ids
+    }
+
+    fn rows(&self, indices: impl IntoIterator<Item = usize>) -> Vec<Vec<i64>> {
+        indices.into_iter().map(|index| self.ids(&self.real.golden.texts[index])).collect()
+    }
+}
+
+fn named(name: &str, shape: &[usize], values: &[i64]) -> NamedTensor {
+    NamedTensor::new(name, Tensor::from_slice(shape, values).expect("fits"))
+}
+
+/// Rows padded to `length`.
+fn padded_to(rows: &[Vec<i64>], length: usize) -> Vec<NamedTensor> {
+    let fill = |value: &dyn Fn(i64) -> i64| -> Vec<i64> {
+        let row = |row: &Vec<i64>| {
+            row.iter().map(|&id| value(id)).chain(std::iter::repeat(0)).take(length).collect::<Vec<_>>()
+        };
+        rows.iter().flat_map(row).collect()
+    };
+    let shape = [rows.len(), length];
+    vec![
+        named(IDS, &shape, &fill(&|id| id)),
+        named(MASK, &shape, &fill(&|_| 1)),
+        named(TYPES, &shape, &fill(&|_| 0)),
+    ]
+}
+
+fn padded(rows: &[Vec<i64>]) -> Batch {
+    let length = rows.iter().map(Vec::len).max().expect("at least one row");
+    Batch::Padded(padded_to(rows, length))
+}
+
+fn output<'a>(outputs: &'a [NamedTensor], name: &str) -> &'a Tensor {
+    &outputs.iter().find(|output| output.name == name).unwrap_or_else(|| panic!("output {name}")).tensor
+}
+
+fn pooled(session: &mut dyn Session, batch: &Batch) -> Vec<Vec<f32>> {
+    let outputs = session.run(batch).unwrap_or_else(|error| panic!("{}: {error}", session.info().placement));
+    let tensor = output(&outputs, POOLED);
+    tensor.view::<f32>().expect("f32").chunks_exact(WIDTH).map(<[f32]>::to_vec).collect()
+}
+
+fn assert_close(a: &[f32], b: &[f32], what: &str) {
+    let error = a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
+    let cosine = cosine(a, b);
+    assert!(cosine >= 0.99999 && error <= 1e-4, "{what}: cosine {cosine}, error {error}");
+}
+
+#[test]
+fn reaches_the_golden_vectors_one_text_at_a_time() {
+    let Some(suite) = Suite::get("reaches_the_golden_vectors_one_text_at_a_time") else { return };
+    for mut session in suite.sessions() {
+        for index in 0..suite.real.golden.texts.len() {
+            let vector = pooled(session.as_mut(), &padded(&suite.rows([index])));
+            let what = format!("{}: text {index}", session.info().placement);
+            assert_close(&vector[0], suite.real.golden.vector(index), &what);
+        }
+    }
+}
+
+#[test]
+fn a_row_does_not_depend_on_its_batch_or_its_padding() {
+    let Some(suite) = Suite::get("a_row_does_not_depend_on_its_batch_or_its_padding") else { return };
+    let indices = [0, 60, 6, 30, 52, 12];
+    let rows = suite.rows(indices);
+    for mut session in suite.sessions() {
+        let placement = session.info().placement;
+        let batched = pooled(session.as_mut(), &padded(&rows));
+        for (row, &index) in indices.iter().enumerate() {
+            assert_close(&batched[row], suite.real.golden.vector(index), &format!("{placement}: text {index} of a batch"));
+        }
+        let far = pooled(session.as_mut(), &Batch::Padded(padded_to(&rows[..1], 300)));
+        assert_close(&far[0], suite.real.golden.vector(0), &format!("{placement}: far padding"));
+    }
+}
+
+#[test]
+fn packed_rows_give_what_padded_rows_give() {
+    let Some(suite) = Suite::get("packed_rows_give_what_padded_rows_give") else { return };
+    let indices = [3, 55, 7, 40, 2];
+    let rows = suite.rows(indices);
+    let mut offsets = vec![0];
+    offsets.extend(rows.iter().scan(0, |end, row| {
+        *end += row.len();
+        Some(*end)
+    }));
+    let tokens: Vec<i64> = rows.concat();
+    let packed = |offsets: Vec<usize>| {
+        Batch::Packed(PackedBatch { inputs: vec![named(IDS, &[tokens.len()], &tokens)], offsets })
+    };
+    for mut session in suite.sessions() {
+        let placement = session.info().placement;
+        if !session.info().layouts.contains(&Layout::Packed) {
+            let refused = session.run(&packed(offsets.clone())).expect_err("does not take packed rows");
+            assert_eq!(refused.kind(), ErrorKind::Unsupported, "{placement}: {refused}");
+            continue;
+        }
+        let vectors = pooled(session.as_mut(), &packed(offsets.clone()));
+        for (row, &index) in indices.iter().enumerate() {
+            assert_close(&vectors[row], suite.real.golden.vector(index), &format!("{placement}: packed text {index}"));
+        }
+        for wrong in [vec![], vec![0], vec![0, 5], vec![1, tokens.len()], vec![0, 5, 5, tokens.len()]] {
+            let refused = session.run(&packed(wrong)).expect_err("wrong offsets");
+            assert_eq!(refused.kind(), ErrorKind::InvalidArgument, "{placement}: {refused}");
+        }
+    }
+}
+
+#[test]
+fn hidden_states_have_a_row_for_every_token() {
+    let Some(suite) = Suite::get("hidden_states_have_a_row_for_every_token") else { return };
+    let rows = suite.rows([0, 1, 9]);
+    let length = rows.iter().map(Vec::len).max().expect("three rows");
+    let mut states = Vec::new();
+    for mut session in suite.sessions() {
+        let outputs = session.run(&padded(&rows)).expect("runs");
+        let hidden = output(&outputs, HIDDEN);
+        assert_eq!(hidden.shape(), [rows.len(), length, WIDTH]);
+        states.push(hidden.view::<f32>().expect("f32")[..rows[0].len() * WIDTH].to_vec());
+    }
+    // Tokens that are not masked agree between backends; what stands at masked ones is nobody's business.
+    for other in &states[1..] {
+        assert_close(&states[0], other, "hidden states of two backends");
+    }
+}
+
+#[test]
+fn wrong_inputs_are_refused_and_the_session_goes_on() {
+    let Some(suite) = Suite::get("wrong_inputs_are_refused_and_the_session_goes_on") else { return };
+    let good = padded(&suite.rows([0]));
+    let without = |name: &str| -> Vec<NamedTensor> {
+        let Batch::Padded(inputs) = &good else { panic!("is padded") };
+        inputs.iter().filter(|input| input.name != name).cloned().collect()
+    };
+    let with = |name: &str, tensor: Tensor| {
+        let mut inputs = without(name);
+        inputs.push(NamedTensor::new(name, tensor));
+        Batch::Padded(inputs)
+    };
+    let i64s = |shape: &[usize], value: i64| {
+        Tensor::from_slice(shape, &vec![value; shape.iter().product()]).expect("fits")
+    };
+    let length = suite.rows([0])[0].len();
+    let cases = [
+        ("missing", Batch::Padded(without(MASK))),
+        ("f32 ids", with(IDS, Tensor::from_slice(&[1, length], &vec![0.0_f32; length]).expect("fits"))),
+        ("one axis", with(IDS, i64s(&[length], 1))),
+        ("no rows", with(IDS, i64s(&[0, length], 1))),
+        ("other length", with(MASK, i64s(&[1, length + 3], 1))),
+        ("id beyond the vocabulary", with(IDS, i64s(&[1, length], 999_999))),
+        ("negative id", with(IDS, i64s(&[1, length], -5_000_000))),
+        ("longer than any position", Batch::Padded(padded_to(&[vec![101; 513]], 513))),
+    ];
+    for mut session in suite.sessions() {
+        let placement = session.info().placement;
+        for (what, batch) in &cases {
+            session.run(batch).expect_err(&format!("{placement}: {what}"));
+        }
+        let vector = pooled(session.as_mut(), &good);
+        assert_close(&vector[0], suite.real.golden.vector(0), &format!("{placement}: after bad inputs"));
+    }
+}
+
+#[test]
+fn a_file_that_is_not_the_model_fails_at_load() {
+    let Some(suite) = Suite::get("a_file_that_is_not_the_model_fails_at_load") else { return };
+    let folder = tempfile::tempdir().expect("temporary folder");
+    for (backend, files) in &suite.backends {
+        let whole = std::fs::read(&files.file).expect("the model file");
+        for (what, bytes) in [("empty", &[][..]), ("truncated", &whole[..whole.len() / 2]), ("garbage", &[7; 4096][..])] {
+            let file: PathBuf = folder.path().join(format!("{}-{what}", backend.id()));
+            std::fs::write(&file, bytes).expect("written");
+            let request = LoadRequest { file: &file, ..suite.request(files) };
+            let Err(error) = backend.load(&request) else { panic!("{}: loaded a file that is {what}", backend.id()) };
+            assert!(matches!(&error, BackendError::Model { file: named, .. } if *named == file), "{what}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_was_not_asked_for_is_never_used() {
+    let Some(suite) = Suite::get("what_was_not_asked_for_is_never_used") else { return };
+    for (backend, files) in &suite.backends {
+        let load = |device, precision, format| {
+            let request = LoadRequest { device, precision, format, ..suite.request(files) };
+            backend.load(&request).map(|session| session.info().clone())
+        };
+        let error = load(Device::Npu, Precision::F32, files.format).expect_err("has no NPU");
+        assert!(error.to_string().contains("npu"), "{error}");
+        let error = load(Device::Cpu, Precision::Int8, files.format).expect_err("was not quantised");
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        let other = if files.format == ModelFormat::Onnx { ModelFormat::Safetensors } else { ModelFormat::Onnx };
+        let error = load(Device::Cpu, Precision::F32, other).expect_err("does not read it");
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    }
+}
+
+#[test]
+fn a_missing_library_is_a_finding_with_a_remedy() {
+    let missing = Libraries { onnxruntime: Some(Path::new("/nonexistent/libonnxruntime.so").to_owned()) };
+    for backend in wisp_backends::all(&missing) {
+        let report = backend.probe();
+        assert_eq!(report.backend, backend.id());
+        for device in &report.devices {
+            // A process that has opened ONNX Runtime in another test keeps it; then nothing is missing.
+            if let Some(reason) = &device.missing {
+                assert!(reason.contains("/nonexistent/libonnxruntime.so"), "{reason}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_running_inference_can_be_cancelled() {
+    let Some(suite) = Suite::get("a_running_inference_can_be_cancelled") else { return };
+    let long = Batch::Padded(padded_to(&vec![vec![101; MAX_TOKENS]; 64], MAX_TOKENS));
+    for mut session in suite.sessions() {
+        let placement = session.info().placement;
+        let Some(canceller) = session.canceller() else { continue };
+        let is_done = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&is_done);
+        let thread = std::thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                canceller.cancel();
+                std::thread::yield_now();
+            }
+        });
+        let error = session.run(&long).expect_err("is cancelled");
+        is_done.store(true, Ordering::Relaxed);
+        thread.join().expect("the canceller does not panic");
+        assert!(matches!(error, BackendError::Cancelled), "{placement}: {error}");
+        let vector = pooled(session.as_mut(), &padded(&suite.rows([0])));
+        assert_close(&vector[0], suite.real.golden.vector(0), &format!("{placement}: after a cancellation"));
+    }
+}

@@ -1,0 +1,71 @@
+//! Progress of long steps on standard error: a bar on a terminal, one line a step elsewhere.
+
+use std::io::IsTerminal;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use wisp_model_store::Progress;
+
+/// How often a step of unknown length shows that it is alive.
+const TICK: Duration = Duration::from_millis(120);
+
+/// Shows progress to a person.
+pub(crate) struct Console {
+    bar: Mutex<Option<ProgressBar>>,
+    is_terminal: bool,
+}
+
+impl Console {
+    pub(crate) fn new() -> Self {
+        Self { bar: Mutex::new(None), is_terminal: std::io::stderr().is_terminal() }
+    }
+
+    fn bar(&self) -> MutexGuard<'_, Option<ProgressBar>> {
+        self.bar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress for Console {
+    fn step(&self, name: &str, total_bytes: Option<u64>) {
+        if !self.is_terminal {
+            eprintln!("{name} …");
+            return;
+        }
+        let bar = match total_bytes {
+            Some(total) => ProgressBar::new(total).with_style(style("{msg} {bar:30} {bytes}/{total_bytes} {eta}")),
+            None => ProgressBar::new_spinner().with_style(style("{spinner} {msg} {elapsed}")),
+        };
+        bar.set_message(name.to_owned());
+        bar.enable_steady_tick(TICK);
+        if let Some(abandoned) = self.bar().replace(bar) {
+            abandoned.finish_and_clear();
+        }
+    }
+
+    fn advance(&self, bytes: u64) {
+        if let Some(bar) = self.bar().as_ref() {
+            bar.inc(bytes);
+        }
+    }
+
+    fn done(&self, summary: &str) {
+        if let Some(bar) = self.bar().take() {
+            bar.finish_and_clear();
+        }
+        eprintln!("{summary}");
+    }
+}
+
+impl Drop for Console {
+    /// A step that failed leaves its bar: the error that follows must not be drawn over.
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar().take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn style(template: &'static str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

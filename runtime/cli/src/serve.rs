@@ -1,0 +1,91 @@
+//! `wisp serve`.
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use wisp_engine::{Config, Engine};
+use wisp_model_store::Store;
+use wisp_server::Server;
+
+use crate::GlobalOptions;
+use crate::placement::{ConfigOptions, PlacementOptions};
+use crate::progress::Console;
+
+/// Serve deployments over gRPC until SIGTERM or SIGINT, then finish what was begun.
+#[derive(Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    config: ConfigOptions,
+    /// Listen here for gRPC instead of server.grpc; port 0 takes a free one.
+    #[arg(long, env = "WISP_GRPC", value_name = "IP:PORT")]
+    grpc: Option<SocketAddr>,
+    #[command(flatten)]
+    placement: PlacementOptions,
+}
+
+impl Serve {
+    pub(crate) fn run(self, options: &GlobalOptions) -> anyhow::Result<()> {
+        let mut config = self.config.read()?;
+        self.placement.apply(&mut config);
+        config.server.grpc = self.grpc.unwrap_or(config.server.grpc);
+        let store = options.store()?;
+        tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config, store))
+    }
+}
+
+async fn serve(config: Config, store: Store) -> anyhow::Result<()> {
+    // Installed before anything slow: a signal while models load must not kill the process half-way in a download.
+    let mut terminate = signal(SignalKind::terminate()).context("signal handler")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("signal handler")?;
+    let server_config = config.server.clone();
+    let starting = tokio::task::spawn_blocking(move || Engine::start(config, &store, &Console::new()));
+    let engine = tokio::select! {
+        started = starting => started.context("start")??,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    report(&engine);
+    let server = Server::bind(engine, &server_config).await?;
+    announce(server.grpc_address())?;
+    let drained = server
+        .run(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        })
+        .await?;
+    anyhow::ensure!(
+        drained.abandoned_requests == 0,
+        "{} requests did not finish within {} s",
+        drained.abandoned_requests,
+        wisp_server::DRAIN_LIMIT.as_secs()
+    );
+    Ok(())
+}
+
+/// What runs where, for the person who started it.
+fn report(engine: &Engine) {
+    for model in engine.models() {
+        let proof = model.proof.map_or(String::new(), |proof| {
+            format!(", {} golden vectors at cosine {:.6}", proof.vectors, proof.min_cosine)
+        });
+        let (name, library) = (&model.name, &model.library_version);
+        eprintln!("model      {name} on {} ({library}), {}{proof}", model.placement, model.precision);
+    }
+    for deployment in engine.deployments() {
+        let models: Vec<_> = deployment.models.iter().map(|(alias, model)| format!("{alias} = {model}")).collect();
+        let kilobytes = deployment.wasm_bytes.div_ceil(1000);
+        eprintln!("deployment {}: {} ({kilobytes} KB), {}", deployment.name, deployment.guest, models.join(", "));
+    }
+}
+
+/// One line that programs wait for: the service answers from here on.
+fn announce(grpc: SocketAddr) -> std::io::Result<()> {
+    let mut output = std::io::stdout().lock();
+    writeln!(output, "listening grpc={grpc}")?;
+    output.flush()
+}

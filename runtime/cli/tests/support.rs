@@ -1,0 +1,86 @@
+//! A `wisp` process, and a server that is stopped as an operator would.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use tonic::transport::{Channel, Endpoint};
+use wisp_proto::v1::inference_service_client::InferenceServiceClient;
+
+/// The binary under test.
+pub fn wisp() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wisp"));
+    for variable in ["WISP_CONFIG", "WISP_BACKEND", "WISP_DEVICE", "WISP_PRECISION", "WISP_FORMAT", "WISP_OFFLINE"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// A running `wisp serve` on a free loopback port. Killed when dropped, if it still runs.
+pub struct Server {
+    child: Child,
+    pub address: String,
+}
+
+impl Server {
+    /// Starts and waits until it listens; a skip when model or guest cannot be had.
+    pub fn start(test: &str, arguments: &[&str]) -> Option<Self> {
+        wisp_testing::RealModel::get(test)?;
+        wisp_testing::guest(test, "embedder")?;
+        let mut child = wisp()
+            .args(["serve", "--grpc", "127.0.0.1:0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let mut line = String::new();
+        let output = child.stdout.take().expect("is piped");
+        BufReader::new(output).read_line(&mut line).expect("the server writes a line");
+        let address = line.trim().strip_prefix("listening grpc=").unwrap_or_else(|| panic!("announced `{line}`"));
+        Some(Self { address: address.to_owned(), child })
+    }
+
+    pub async fn channel(&self) -> Channel {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).expect("an address");
+        endpoint.connect().await.expect("the server listens")
+    }
+
+    pub async fn client(&self) -> InferenceServiceClient<Channel> {
+        InferenceServiceClient::new(self.channel().await).max_decoding_message_size(usize::MAX)
+    }
+
+    /// Sends SIGTERM and expects success.
+    pub fn stop_cleanly(mut self) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
+        assert!(sent.success());
+        let status = self.child.wait().expect("the server ends");
+        assert!(status.success(), "{status}");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail when it has ended already, which is how it should be.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The services that reflection lists.
+pub async fn reflected_services(channel: Channel) -> Vec<String> {
+    use tonic_reflection::pb::v1::ServerReflectionRequest;
+    use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+    use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+    use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let answers = ServerReflectionClient::new(channel).server_reflection_info(tokio_stream::once(request)).await;
+    let answer = answers.expect("answers").into_inner().message().await.expect("no error").expect("one answer");
+    match answer.message_response {
+        Some(MessageResponse::ListServicesResponse(list)) => list.service.into_iter().map(|service| service.name).collect(),
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,18 @@
+//! The guests that are part of the binary.
+
+/// How configuration names a built-in guest: `builtin:embedder`.
+pub const BUILTIN_PREFIX: &str = "builtin:";
+
+/// Name and module of each built-in guest.
+const GUESTS: &[(&str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/guests.rs"));
+
+/// The module of a built-in guest, by its name without the prefix.
+pub(crate) fn guest(name: &str) -> Option<&'static [u8]> {
+    GUESTS.iter().find(|(guest, _)| *guest == name).map(|(_, wasm)| *wasm)
+}
+
+/// The names, for messages.
+pub(crate) fn names() -> String {
+    let names: Vec<_> = GUESTS.iter().map(|(name, _)| format!("{BUILTIN_PREFIX}{name}")).collect();
+    if names.is_empty() { "none; build it with `cargo xtask guests`".to_owned() } else { names.join(", ") }
+}

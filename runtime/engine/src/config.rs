@@ -1,0 +1,165 @@
+//! The configuration, `wisp.toml`: what runs where, under which limits.
+
+mod file;
+mod limits;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use wisp_core::{BackendId, Device, Placement, Precision};
+
+pub use limits::{GuestLimits, RequestLimits};
+
+/// A checked configuration. Every deployment names models that exist here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Listeners and limits of the service.
+    pub server: ServerConfig,
+    /// Models by name.
+    pub models: BTreeMap<String, ModelConfig>,
+    /// Deployments by name.
+    pub deployments: BTreeMap<String, DeploymentConfig>,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerConfig {
+    /// Where gRPC listens; loopback unless configured otherwise.
+    pub grpc: SocketAddr,
+    /// Bounds of requests.
+    pub limits: RequestLimits,
+}
+
+/// `[models.NAME]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelConfig {
+    /// Name of a built-in model, or a folder with a `model.toml`.
+    pub source: String,
+    /// Backends and devices to try, in order. What is not listed is never used.
+    pub placement: Vec<Placement>,
+    /// The arithmetic.
+    pub precision: PrecisionChoice,
+}
+
+/// The arithmetic of a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PrecisionChoice {
+    /// The fastest that is proven on the golden vectors; f32 is proven by definition.
+    #[default]
+    Auto,
+    /// Exactly this one, or an error.
+    Exactly(Precision),
+}
+
+/// `[deployments.NAME]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeploymentConfig {
+    /// `builtin:NAME`, or the path of a `.wasm` file.
+    pub guest: String,
+    /// Alias the guest uses → model. This is the grant.
+    pub models: BTreeMap<String, String>,
+    /// Bounds of each instance.
+    pub limits: GuestLimits,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {source}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is malformed, or a value is not possible. The message starts with file, line and column.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl Config {
+    /// Reads and checks a file. Paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with file, line, column, and what was expected.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, path)
+    }
+
+    /// Checks the text of a configuration; `origin` is the file it came from.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn parse(text: &str, origin: &Path) -> Result<Self, ConfigError> {
+        file::parse(text, origin).map_err(ConfigError::Invalid)
+    }
+
+    /// The configuration as text that [`Config::parse`] reads back.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        file::print(self)
+    }
+}
+
+impl Default for Config {
+    /// The built-in embedder on all-MiniLM-L6-v2.
+    fn default() -> Self {
+        let model = ModelConfig { source: DEFAULT_MODEL.to_owned(), ..ModelConfig::default() };
+        let embedder = DeploymentConfig {
+            guest: format!("{}embedder", crate::BUILTIN_PREFIX),
+            models: BTreeMap::from([("encoder".to_owned(), DEFAULT_MODEL.to_owned())]),
+            limits: GuestLimits::default(),
+        };
+        Self {
+            server: ServerConfig::default(),
+            models: BTreeMap::from([(DEFAULT_MODEL.to_owned(), model)]),
+            deployments: BTreeMap::from([("embedder".to_owned(), embedder)]),
+        }
+    }
+}
+
+/// The model that runs without any configuration.
+const DEFAULT_MODEL: &str = "all-minilm-l6-v2";
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self { grpc: SocketAddr::from(([127, 0, 0, 1], 50051)), limits: RequestLimits::default() }
+    }
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        let on_cpu = |backend| Placement { backend, device: Device::Cpu };
+        Self {
+            source: String::new(),
+            placement: vec![on_cpu(BackendId::Ort), on_cpu(BackendId::Candle)],
+            precision: PrecisionChoice::Auto,
+        }
+    }
+}
+
+impl PrecisionChoice {
+    /// The name used in configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Exactly(precision) => precision.name(),
+        }
+    }
+}
+
+impl std::str::FromStr for PrecisionChoice {
+    type Err = wisp_core::PrecisionError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        if name == "auto" { Ok(Self::Auto) } else { name.parse().map(Self::Exactly) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

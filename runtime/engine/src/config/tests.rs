@@ -1,0 +1,92 @@
+//! Configurations that are right, and what is said of those that are wrong.
+
+use std::path::Path;
+
+use wisp_core::{BackendId, Precision};
+
+use super::*;
+
+fn parse(text: &str) -> Result<Config, String> {
+    Config::parse(text, Path::new("etc/wisp.toml")).map_err(|error| error.to_string())
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    assert_eq!(parse("").expect("valid"), Config::default());
+}
+
+#[test]
+fn a_full_file_reads_as_written_and_reads_back() {
+    let text = r#"
+        [server]
+        grpc = "127.0.0.1:6000"
+        limits = { texts = 8, text_bytes = 1024 }
+        [models.minilm]
+        source = "../models/all-minilm-l6-v2"
+        placement = ["candle:cpu"]
+        precision = "f32"
+        [deployments.embed]
+        guest = "guests/embedder.wasm"
+        models = { encoder = "minilm" }
+        limits = { memory_bytes = 1048576, wall_ms = 100 }
+    "#;
+    let config = parse(text).expect("valid");
+    assert_eq!(config.server.grpc.port(), 6000);
+    assert_eq!((config.server.limits.texts, config.server.limits.inflight_requests), (8, 256));
+    let model = &config.models["minilm"];
+    assert_eq!(model.source, "etc/../models/all-minilm-l6-v2");
+    assert_eq!(model.placement[0].backend, BackendId::Candle);
+    assert_eq!(model.precision, PrecisionChoice::Exactly(Precision::F32));
+    let deployment = &config.deployments["embed"];
+    assert_eq!(deployment.guest, "etc/guests/embedder.wasm");
+    assert_eq!(deployment.limits.wall_ms, 100);
+
+    // Paths are resolved already, so the printed text is read from the folder it was resolved against.
+    let printed = config.to_toml().replace("etc/", "");
+    assert_eq!(parse(&printed).expect("valid"), config);
+}
+
+#[test]
+fn a_model_without_a_source_is_the_built_in_of_that_name() {
+    let config = parse("[models.all-minilm-l6-v2]\nplacement = [\"candle:cpu\"]").expect("valid");
+    assert_eq!(config.models["all-minilm-l6-v2"].source, "all-minilm-l6-v2");
+    assert_eq!(config.deployments.len(), 1);
+}
+
+#[test]
+fn every_mistake_is_located_and_explained() {
+    let deployment = "[deployments.d]\nguest = \"builtin:embedder\"\n";
+    for (text, message) in [
+        ("[server]\nport = 1", "etc/wisp.toml:2:1: unknown field `port`, expected `grpc` or `limits`"),
+        ("[server]\ngrpc = 50051", "etc/wisp.toml:2:8: invalid type: integer `50051`, expected a string"),
+        (
+            "[server]\ngrpc = \"localhost\"",
+            "etc/wisp.toml:2:8: `localhost` is not an address; write IP:PORT, such as 127.0.0.1:50051",
+        ),
+        (
+            "[models.m]\nplacement = [\"ort:cpu\", \"tpu\"]",
+            "etc/wisp.toml:2:25: `tpu` is not a placement; write backend:device, such as ort:cpu",
+        ),
+        (
+            "[models.m]\nplacement = []",
+            "etc/wisp.toml:2:13: placement is empty; list at least one backend:device, such as \"ort:cpu\"",
+        ),
+        (
+            "[models.m]\nprecision = \"fp8\"",
+            "etc/wisp.toml:2:13: unknown precision `fp8`; one of f32, f16, bf16, int8, or auto",
+        ),
+        (
+            &format!("{deployment}models = {{ encoder = \"nope\" }}"),
+            "etc/wisp.toml:3:22: model `nope` is not configured; add [models.nope] or use one of `all-minilm-l6-v2`",
+        ),
+        (deployment, "etc/wisp.toml:1:1: missing field `models`"),
+        ("[models.m]", "etc/wisp.toml:1:1: no deployment is configured; add [deployments.NAME] with guest and models"),
+        (
+            "[models.\"a b\"]",
+            "etc/wisp.toml:1:9: `a b` is no name; use 1 to 63 of a-z, A-Z, 0-9, `-`, `_` and `.`",
+        ),
+        ("[server", "etc/wisp.toml:1:8: unclosed table, expected `]`"),
+    ] {
+        assert_eq!(parse(text).expect_err(message), message, "{text}");
+    }
+}

@@ -1,0 +1,74 @@
+//! A deployment: a guest, the models granted to it, and its limits, under a name.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use wisp_host::{GrantedModel, Grants, Guest, Host, Limits};
+
+use crate::config::DeploymentConfig;
+use crate::{BUILTIN_PREFIX, StartError, builtin};
+
+/// A deployment in service.
+pub(crate) struct Deployment {
+    pub(crate) name: Arc<str>,
+    pub(crate) guest: Guest,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) limits: Limits,
+}
+
+/// A deployment, for reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeploymentInfo {
+    /// Its name.
+    pub name: String,
+    /// Its guest, as configured.
+    pub guest: String,
+    /// Size of the guest's module in bytes.
+    pub wasm_bytes: usize,
+    /// The granted models: alias and name.
+    pub models: Vec<(String, String)>,
+}
+
+impl Deployment {
+    pub(crate) fn start(
+        name: &str,
+        config: &DeploymentConfig,
+        host: &Host,
+        models: &BTreeMap<String, Arc<GrantedModel>>,
+    ) -> Result<Self, StartError> {
+        let guest = match config.guest.strip_prefix(BUILTIN_PREFIX) {
+            Some(builtin) => host.load(&config.guest, builtin_guest(name, builtin)?)?,
+            None => host.load(&config.guest, &read_guest(name, Path::new(&config.guest))?)?,
+        };
+        // The configuration was checked: every granted model exists in it, and all of them were started.
+        let granted = config.models.iter().filter_map(|(alias, model)| Some((alias.clone(), models.get(model)?.clone())));
+        let (grants, limits) = (Arc::new(Grants::new(granted)), Limits::from(&config.limits));
+        Ok(Self { name: name.into(), guest, grants, limits })
+    }
+
+    pub(crate) fn info(&self) -> DeploymentInfo {
+        DeploymentInfo {
+            name: self.name.to_string(),
+            guest: self.guest.name().to_owned(),
+            wasm_bytes: self.guest.wasm_bytes(),
+            models: self.grants.iter().map(|(alias, model)| (alias.to_owned(), model.name.clone())).collect(),
+        }
+    }
+}
+
+fn builtin_guest(deployment: &str, guest: &str) -> Result<&'static [u8], StartError> {
+    builtin::guest(guest).ok_or_else(|| StartError::NotBuiltIn {
+        deployment: deployment.to_owned(),
+        guest: guest.to_owned(),
+        available: builtin::names(),
+    })
+}
+
+fn read_guest(deployment: &str, path: &Path) -> Result<Vec<u8>, StartError> {
+    std::fs::read(path).map_err(|source| StartError::GuestFile {
+        deployment: deployment.to_owned(),
+        path: path.to_owned(),
+        source,
+    })
+}

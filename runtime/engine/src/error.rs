@@ -1,0 +1,132 @@
+//! Why the engine did not start, and why a request was not answered.
+
+use std::path::PathBuf;
+
+use wisp_core::{ErrorKind, Kinded};
+use wisp_host::{CallError, HostError};
+use wisp_model_store::StoreError;
+use wisp_scheduler::ScheduleError;
+
+/// Why the engine did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A model's manifest or files cannot be had.
+    #[error("model `{model}`: {source}")]
+    Store {
+        /// The model.
+        model: String,
+        /// Why.
+        source: StoreError,
+    },
+    /// No placement of a model works.
+    #[error("model `{model}` runs on none of its placements:{}", list(.reasons))]
+    NoPlacement {
+        /// The model.
+        model: String,
+        /// Each placement, and why not.
+        reasons: Vec<String>,
+    },
+    /// The thread of a session could not be started.
+    #[error("model `{model}`: no thread for its session: {source}")]
+    Thread {
+        /// The model.
+        model: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A guest file cannot be read.
+    #[error("deployment `{deployment}`: guest {}: {source}", .path.display())]
+    GuestFile {
+        /// The deployment.
+        deployment: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A built-in guest is not in this binary.
+    #[error("deployment `{deployment}`: guest `builtin:{guest}` is not in this binary; it has {available}")]
+    NotBuiltIn {
+        /// The deployment.
+        deployment: String,
+        /// The guest.
+        guest: String,
+        /// What there is.
+        available: String,
+    },
+    /// The host or a guest cannot be set up.
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+fn list(reasons: &[String]) -> String {
+    reasons.iter().map(|reason| format!("\n  - {reason}")).collect()
+}
+
+/// Why a request was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// There is no such deployment.
+    #[error("deployment `{name}` does not exist; there is {available}")]
+    UnknownDeployment {
+        /// The name as given.
+        name: String,
+        /// What there is.
+        available: String,
+    },
+    /// No name was given and more than one deployment could be meant.
+    #[error("name a deployment; there is {available}")]
+    AmbiguousDeployment {
+        /// What there is.
+        available: String,
+    },
+    /// The request has no text.
+    #[error("the request has no texts; send at least one")]
+    NoTexts,
+    /// A text is empty.
+    #[error("text {index} is empty; an embedding of nothing means nothing")]
+    EmptyText {
+        /// Which text, from 0.
+        index: usize,
+    },
+    /// Too many texts.
+    #[error("the request has {count} texts; at most {limit} are taken at once (server.limits.texts)")]
+    TooManyTexts {
+        /// How many.
+        count: usize,
+        /// The bound.
+        limit: usize,
+    },
+    /// A text is too long.
+    #[error("text {index} has {bytes} bytes; at most {limit} are taken (server.limits.text_bytes)")]
+    TextTooLong {
+        /// Which text, from 0.
+        index: usize,
+        /// Its size.
+        bytes: usize,
+        /// The bound.
+        limit: usize,
+    },
+    /// The engine is shutting down.
+    #[error("the server is shutting down; try another one")]
+    Draining,
+    /// No permit.
+    #[error(transparent)]
+    Admission(ScheduleError),
+    /// The guest gave no result.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+impl Kinded for EngineError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::UnknownDeployment { .. } => ErrorKind::NotFound,
+            Self::AmbiguousDeployment { .. } | Self::NoTexts | Self::EmptyText { .. } => ErrorKind::InvalidArgument,
+            Self::TooManyTexts { .. } | Self::TextTooLong { .. } => ErrorKind::TooLarge,
+            Self::Draining => ErrorKind::Unavailable,
+            Self::Admission(error) => error.kind(),
+            Self::Call(error) => error.kind(),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! A request to embed, its check, and the answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wisp_core::{Placement, Precision};
+use wisp_host::EmbedOptions;
+
+use crate::{EngineError, RequestLimits};
+
+/// A request to embed texts.
+#[derive(Clone, Debug, Default)]
+pub struct EmbedRequest {
+    /// Name of the deployment; `None` means the only one, or `embedder`.
+    pub deployment: Option<String>,
+    /// The texts, at least one, none of them empty.
+    pub texts: Vec<String>,
+    /// How to embed.
+    pub options: EmbedOptions,
+    /// When the caller stops waiting.
+    pub deadline: Option<Instant>,
+}
+
+impl EmbedRequest {
+    /// A request with defaults for everything but the texts.
+    pub fn texts(texts: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { texts: texts.into_iter().map(Into::into).collect(), ..Self::default() }
+    }
+
+    /// Refuses what no guest needs to see.
+    pub(crate) fn check(&self, limits: &RequestLimits) -> Result<(), EngineError> {
+        let count = self.texts.len();
+        if count == 0 {
+            return Err(EngineError::NoTexts);
+        }
+        if count > limits.texts {
+            return Err(EngineError::TooManyTexts { count, limit: limits.texts });
+        }
+        for (index, text) in self.texts.iter().enumerate() {
+            if text.is_empty() {
+                return Err(EngineError::EmptyText { index });
+            }
+            if text.len() > limits.text_bytes {
+                return Err(EngineError::TextTooLong { index, bytes: text.len(), limit: limits.text_bytes });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The answer to an [`EmbedRequest`].
+#[derive(Clone, Debug)]
+pub struct EmbedResponse {
+    /// All vectors, one after the other: row-major `[texts, dimensions]`.
+    pub values: Vec<f32>,
+    /// Length of one vector.
+    pub dimensions: usize,
+    /// Tokens of each text that took part.
+    pub token_counts: Vec<u32>,
+    /// Where the time went.
+    pub times: RequestTimes,
+    /// What ran; `None` when the guest answered without computing.
+    pub placement: Option<PlacementReport>,
+}
+
+impl EmbedResponse {
+    /// The vectors, in the order of the texts.
+    pub fn vectors(&self) -> impl Iterator<Item = &[f32]> {
+        self.values.chunks_exact(self.dimensions)
+    }
+}
+
+/// Where the time of a request went. Stages of several inferences add up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestTimes {
+    /// Waiting for the session.
+    pub queue: Duration,
+    /// Tokenising in the host.
+    pub tokenize: Duration,
+    /// The guest's instance and own code.
+    pub guest: Duration,
+    /// Putting rows together and taking results apart.
+    pub gather: Duration,
+    /// In the session.
+    pub infer: Duration,
+    /// From the arrival in the engine to the answer.
+    pub total: Duration,
+}
+
+/// The model that ran, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacementReport {
+    /// Name of the model.
+    pub model: Arc<str>,
+    /// Backend and device.
+    pub placement: Placement,
+    /// Arithmetic.
+    pub precision: Precision,
+}

@@ -1,0 +1,157 @@
+//! Deadlines of clients, and the two statuses in which the transport's choice is not the one that clients expect.
+//!
+//! The transport answers CANCELLED when the time of `grpc-timeout` is over, and OUT_OF_RANGE to a message over the limit;
+//! clients know these as DEADLINE_EXCEEDED and RESOURCE_EXHAUSTED. This layer lies inside the transport's own timeout
+//! and fires a moment earlier.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Request, Response};
+use tokio::time::Instant;
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+
+/// How much earlier than the transport this layer gives up: two ticks of the timer, so that it always wins.
+const MARGIN: Duration = Duration::from_millis(2);
+
+/// The header of the gRPC protocol that carries what is left of a deadline.
+const TIMEOUT_HEADER: &str = "grpc-timeout";
+const STATUS_HEADER: &str = "grpc-status";
+const MESSAGE_HEADER: &str = "grpc-message";
+
+/// When the client stops waiting; an extension of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deadline(pub(crate) Instant);
+
+/// Adds [`DeadlineService`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DeadlineLayer {
+    pub(crate) message_limit_bytes: usize,
+}
+
+/// Enforces `grpc-timeout` and corrects statuses.
+#[derive(Clone, Debug)]
+pub(crate) struct DeadlineService<S> {
+    inner: S,
+    message_limit_bytes: usize,
+}
+
+impl<S> Layer<S> for DeadlineLayer {
+    type Service = DeadlineService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        DeadlineService { inner, message_limit_bytes: self.message_limit_bytes }
+    }
+}
+
+impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for DeadlineService<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<ResponseBody>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    ResponseBody: Default + Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
+        let timeout = request.headers().get(TIMEOUT_HEADER).and_then(parse_timeout);
+        let deadline = timeout.map(|timeout| Instant::now() + timeout.saturating_sub(MARGIN));
+        if let Some(deadline) = deadline {
+            request.extensions_mut().insert(Deadline(deadline));
+        }
+        let answer = self.inner.call(request);
+        let message_limit_bytes = self.message_limit_bytes;
+        Box::pin(async move {
+            let answered = match deadline {
+                Some(deadline) => match tokio::time::timeout_at(deadline, answer).await {
+                    Ok(answered) => answered,
+                    Err(_) => return Ok(Status::deadline_exceeded("the deadline of the request passed").into_http()),
+                },
+                None => answer.await,
+            };
+            answered.map(|response| correct(response, message_limit_bytes))
+        })
+    }
+}
+
+/// Turns OUT_OF_RANGE, which nothing but the transport's message limit gives, into what clients expect.
+fn correct<B>(mut response: Response<B>, message_limit_bytes: usize) -> Response<B> {
+    if is_status(response.headers(), Code::OutOfRange) {
+        let message = format!("the message is larger than {message_limit_bytes} bytes (server.limits.message_bytes)");
+        let headers = response.headers_mut();
+        headers.insert(STATUS_HEADER, HeaderValue::from(Code::ResourceExhausted as i32));
+        if let Ok(message) = HeaderValue::from_str(&message.replace(' ', "%20")) {
+            headers.insert(MESSAGE_HEADER, message);
+        }
+    }
+    response
+}
+
+fn is_status(headers: &HeaderMap, code: Code) -> bool {
+    headers.get(STATUS_HEADER).is_some_and(|status| Code::from_bytes(status.as_bytes()) == code)
+}
+
+/// Reads `grpc-timeout`: at most eight digits and a unit. Source: gRPC over HTTP/2, "Timeout".
+fn parse_timeout(value: &HeaderValue) -> Option<Duration> {
+    let text = value.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(count * 3600),
+        "M" => Duration::from_secs(count * 60),
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_timeouts_of_the_protocol_and_nothing_else() {
+        let read = |text: &'static str| parse_timeout(&HeaderValue::from_static(text));
+        assert_eq!(read("2H"), Some(Duration::from_secs(7200)));
+        assert_eq!(read("3M"), Some(Duration::from_secs(180)));
+        assert_eq!(read("99999999S"), Some(Duration::from_secs(99_999_999)));
+        assert_eq!(read("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(read("7u"), Some(Duration::from_micros(7)));
+        assert_eq!(read("7n"), Some(Duration::from_nanos(7)));
+        for wrong in ["", "S", "5", "123456789S", "-1S", "+1S", "1 S", "1s"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_takes_too_long_is_answered_with_deadline_exceeded() {
+        let never = tower::service_fn(|_: Request<()>| std::future::pending::<Result<Response<()>, ()>>());
+        let mut service = DeadlineLayer { message_limit_bytes: 0 }.layer(never);
+        let request = Request::builder().header(TIMEOUT_HEADER, "50m").body(()).expect("valid");
+        let response = service.call(request).await.expect("answered");
+        assert!(is_status(response.headers(), Code::DeadlineExceeded));
+    }
+
+    #[tokio::test]
+    async fn the_handler_learns_the_deadline() {
+        let echo = tower::service_fn(|request: Request<()>| async move {
+            Ok::<_, ()>(Response::new(request.extensions().get::<Deadline>().copied().map(|_| ())))
+        });
+        let mut service = DeadlineLayer { message_limit_bytes: 0 }.layer(echo);
+        let request = Request::builder().header(TIMEOUT_HEADER, "1H").body(()).expect("valid");
+        assert!(service.call(request).await.expect("answered").into_body().is_some());
+    }
+}

@@ -1,0 +1,71 @@
+//! `wisp.v1.InferenceService/Embed`.
+
+use std::time::Duration;
+
+use tonic::{Request, Response, Status};
+use wisp_engine::{EmbedRequest, EmbedResponse, Engine, RequestTimes};
+use wisp_proto::v1;
+use wisp_proto::v1::inference_service_server::InferenceService;
+
+use crate::deadline::Deadline;
+use crate::status::status;
+
+/// The service over an engine.
+pub(crate) struct Inference {
+    pub(crate) engine: Engine,
+}
+
+#[tonic::async_trait]
+impl InferenceService for Inference {
+    async fn embed(&self, request: Request<v1::EmbedRequest>) -> Result<Response<v1::EmbedResponse>, Status> {
+        let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
+        let request = EmbedRequest { deadline, ..from_message(request.into_inner()) };
+        match self.engine.embed(request).await {
+            Ok(response) => Ok(Response::new(to_message(&response))),
+            Err(error) => {
+                let status = status(&error);
+                tracing::debug!(code = ?status.code(), "embed failed: {error}");
+                Err(status)
+            }
+        }
+    }
+}
+
+fn from_message(message: v1::EmbedRequest) -> EmbedRequest {
+    let mut request = EmbedRequest::texts(message.texts);
+    request.deployment = Some(message.deployment).filter(|name| !name.is_empty());
+    request.options.normalize = message.normalize.unwrap_or(request.options.normalize);
+    request.options.truncate = message.truncate.unwrap_or(request.options.truncate);
+    request.options.dimensions = message.dimensions;
+    request
+}
+
+fn to_message(response: &EmbedResponse) -> v1::EmbedResponse {
+    let embeddings = response.vectors().zip(&response.token_counts);
+    v1::EmbedResponse {
+        embeddings: embeddings
+            .map(|(vector, &tokens)| v1::Embedding { values: vector.to_vec(), tokens })
+            .collect(),
+        usage: Some(v1::Usage { tokens: response.token_counts.iter().map(|&tokens| u64::from(tokens)).sum() }),
+        timing: Some(timing(&response.times)),
+        placement: response.placement.as_ref().map(|report| v1::Placement {
+            model: report.model.to_string(),
+            backend: report.placement.backend.to_string(),
+            device: report.placement.device.to_string(),
+            precision: report.precision.to_string(),
+        }),
+    }
+}
+
+fn timing(times: &RequestTimes) -> v1::Timing {
+    // 2^64 nanoseconds are 584 years.
+    let nanoseconds = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    v1::Timing {
+        queue_ns: nanoseconds(times.queue),
+        tokenize_ns: nanoseconds(times.tokenize),
+        guest_ns: nanoseconds(times.guest),
+        gather_ns: nanoseconds(times.gather),
+        infer_ns: nanoseconds(times.infer),
+        total_ns: nanoseconds(times.total),
+    }
+}

@@ -1,0 +1,114 @@
+//! Listening, serving, draining.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::server::HealthReporter;
+use wisp_engine::{Engine, ServerConfig};
+use wisp_proto::v1::inference_service_server::InferenceServiceServer;
+
+use crate::ServeError;
+use crate::deadline::DeadlineLayer;
+use crate::embed::Inference;
+
+/// Longest time that requests in the engine are waited for when the service stops.
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+
+/// Longest time that open connections are waited for after that; a client that ignores GOAWAY must not hold the process.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// A service that listens and does not serve yet.
+pub struct Server {
+    engine: Engine,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// How the service ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Requests that were still in the engine when waiting ended; 0 when all finished.
+    pub abandoned_requests: usize,
+}
+
+impl Server {
+    /// Listens on the configured address.
+    ///
+    /// # Errors
+    /// [`ServeError::Bind`].
+    pub async fn bind(engine: Engine, config: &ServerConfig) -> Result<Self, ServeError> {
+        let bind_error = |source| ServeError::Bind { address: config.grpc, source };
+        let listener = TcpListener::bind(config.grpc).await.map_err(bind_error)?;
+        let address = listener.local_addr().map_err(bind_error)?;
+        Ok(Self { engine, listener, address })
+    }
+
+    /// Where gRPC listens; the real port when port 0 was configured.
+    #[must_use]
+    pub fn grpc_address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` completes, then drains.
+    ///
+    /// # Errors
+    /// [`ServeError`] when the transport fails.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<Drained, ServeError> {
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health.set_serving::<InferenceServiceServer<Inference>>().await;
+        let message_bytes = self.engine.limits().message_bytes;
+        let inference = InferenceServiceServer::new(Inference { engine: self.engine.clone() })
+            .max_decoding_message_size(message_bytes)
+            // Answers are as large as the limits on texts allow; cutting them off here would lose the work.
+            .max_encoding_message_size(usize::MAX);
+        let closing = CancellationToken::new();
+        let serving = tonic::transport::Server::builder()
+            .layer(DeadlineLayer { message_limit_bytes: message_bytes })
+            .add_service(health_service)
+            .add_service(reflection().build_v1()?)
+            .add_service(reflection().build_v1alpha()?)
+            .add_service(inference)
+            .serve_with_incoming_shutdown(
+                TcpIncoming::from(self.listener).with_nodelay(Some(true)),
+                closing.clone().cancelled_owned(),
+            );
+        let mut serving = std::pin::pin!(serving);
+        tokio::select! {
+            ended = &mut serving => {
+                ended?;
+                return Ok(Drained { abandoned_requests: 0 });
+            }
+            () = stop => {}
+        }
+        // The transport goes on serving while the engine drains: late requests are told UNAVAILABLE, not cut off.
+        let drained = tokio::select! {
+            ended = &mut serving => { ended?; Drained { abandoned_requests: 0 } }
+            drained = drain(&self.engine, &health) => drained,
+        };
+        closing.cancel();
+        match tokio::time::timeout(CLOSE_LIMIT, serving).await {
+            Ok(ended) => ended?,
+            Err(_) => tracing::info!("connections that clients keep open are closed"),
+        }
+        Ok(drained)
+    }
+}
+
+async fn drain(engine: &Engine, health: &HealthReporter) -> Drained {
+    health.set_not_serving::<InferenceServiceServer<Inference>>().await;
+    health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+    let abandoned_requests = engine.drain(DRAIN_LIMIT).await;
+    if abandoned_requests > 0 {
+        tracing::warn!(abandoned_requests, "requests did not finish within the drain limit");
+    }
+    Drained { abandoned_requests }
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(wisp_proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}
