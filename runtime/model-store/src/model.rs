@@ -1,0 +1,141 @@
+//! A model that was opened: its manifest, and the folder or binary that it came out of.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use wisp_core::ModelFormat;
+
+use crate::builtin::Builtin;
+use crate::golden::GOLDEN_LIMIT_BYTES;
+use crate::manifest::MANIFEST_LIMIT_BYTES;
+use crate::{GoldenVectors, Manifest, ManifestError, Sha256Digest, StoreError};
+
+const MANIFEST_FILE: &str = "model.toml";
+
+/// A model by its manifest; its files may or may not be there.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// What the model is.
+    pub manifest: Manifest,
+    source: String,
+    origin: Origin,
+}
+
+#[derive(Clone, Debug)]
+enum Origin {
+    Builtin(&'static Builtin),
+    /// The folder of the manifest, absolute.
+    Folder(PathBuf),
+}
+
+/// The verified files of a model in one format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalModel {
+    /// The model file.
+    pub file: PathBuf,
+    /// Its format.
+    pub format: ModelFormat,
+    /// `tokenizer.json`, if the model has one.
+    pub tokenizer: Option<PathBuf>,
+    /// `config.json`, for formats that carry weights alone.
+    pub architecture: Option<PathBuf>,
+}
+
+impl Model {
+    /// A built-in model by name, or the model whose manifest lies in a folder. A name wins over a folder of that name;
+    /// `./name` is the folder.
+    pub(crate) fn open(source: &str) -> Result<Self, StoreError> {
+        if let Some(builtin) = Builtin::find(source) {
+            let origin = PathBuf::from(format!("builtin:{source}/{MANIFEST_FILE}"));
+            let manifest = Manifest::parse(builtin.manifest, &origin)?;
+            return Ok(Self { manifest, source: source.to_owned(), origin: Origin::Builtin(builtin) });
+        }
+        let path = Path::new(source);
+        if source.is_empty() || !path.is_dir() {
+            let builtins = Manifest::builtin_names().join(", ");
+            return Err(StoreError::UnknownModel { source_name: source.to_owned(), builtins });
+        }
+        let file = path.join(MANIFEST_FILE);
+        let text = read_text(&file)?;
+        let manifest = Manifest::parse(&text, &file)?;
+        // Stamps know files by absolute path; a relative one would name other files in another directory.
+        let folder = std::path::absolute(path).map_err(StoreError::io("resolve", path))?;
+        Ok(Self { manifest, source: source.to_owned(), origin: Origin::Folder(folder) })
+    }
+
+    /// What [`Store::open`](crate::Store::open) was asked for: the argument that `wisp models pull` takes.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The folder of the manifest; `None` for a built-in model.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.origin {
+            Origin::Builtin(_) => None,
+            Origin::Folder(folder) => Some(folder),
+        }
+    }
+
+    /// The identity of the model: a digest over paths and digests of all files. Models of equal files have equal digests,
+    /// wherever their manifests lie.
+    #[must_use]
+    pub fn digest(&self) -> Sha256Digest {
+        let mut lines: Vec<String> =
+            self.manifest.files.iter().map(|file| format!("{}  {}\n", file.sha256, file.path)).collect();
+        lines.sort_unstable();
+        Sha256Digest::of(lines.concat().as_bytes())
+    }
+
+    /// The golden vectors, if the manifest names any.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] or [`StoreError::TooLarge`] when a file cannot be read, [`StoreError::Golden`] when the files do
+    /// not go together.
+    pub fn golden(&self) -> Result<Option<GoldenVectors>, StoreError> {
+        let (Some(spec), Some(embedding)) = (&self.manifest.golden, &self.manifest.embedding) else {
+            return Ok(None);
+        };
+        let (texts, vectors) = (self.small_file(&spec.texts)?, self.small_file(&spec.vectors)?);
+        GoldenVectors::parse(spec, embedding.dimensions, &texts, &vectors)
+            .map(Some)
+            .map_err(|source| StoreError::Golden { model: self.manifest.name.clone(), source })
+    }
+
+    fn small_file(&self, path: &str) -> Result<Vec<u8>, StoreError> {
+        match &self.origin {
+            Origin::Folder(folder) => read_bounded(&folder.join(path), GOLDEN_LIMIT_BYTES),
+            Origin::Builtin(builtin) => builtin.file(path).map(<[u8]>::to_vec).ok_or_else(|| {
+                let not_found = io::Error::new(io::ErrorKind::NotFound, "it is not built in");
+                StoreError::io("read", Path::new(path))(not_found)
+            }),
+        }
+    }
+}
+
+fn read_text(file: &Path) -> Result<String, StoreError> {
+    let bytes = read_bounded(file, MANIFEST_LIMIT_BYTES)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid_bytes = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes());
+        // The bytes before the bad one are valid, so they are the same in the lossy text.
+        ManifestError::at(file, &text, Some(valid_bytes..valid_bytes), "not valid UTF-8").into()
+    })
+}
+
+/// Reads a file that is no longer than `limit_bytes`.
+fn read_bounded(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, StoreError> {
+    let io = |source| StoreError::io("read", path)(source);
+    let file = File::open(path).map_err(io)?;
+    let size_bytes = file.metadata().map_err(io)?.len();
+    let mut bytes = Vec::new();
+    // The length that the system names is checked for the message, the bytes that come for the truth.
+    let read_bytes = file.take(limit_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(io)? as u64;
+    if size_bytes > limit_bytes || read_bytes > limit_bytes {
+        let size_bytes = size_bytes.max(read_bytes);
+        return Err(StoreError::TooLarge { path: path.to_path_buf(), size_bytes, limit_bytes });
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,164 @@
+//! From the name of a model to its verified files on this machine.
+
+mod complete;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use wisp_core::ModelFormat;
+
+use crate::fetch::Origins;
+use crate::folder::{CacheFolder, Depth};
+use crate::pin::Pin;
+use crate::{FileCheck, FileState, Home, LocalModel, Model, ModelFile, NoProgress, Progress, StoreError};
+
+/// Whether the store may fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// What is missing is fetched, and what is damaged in the cache is replaced.
+    Online,
+    /// Nothing is fetched; errors say what is missing.
+    Offline,
+}
+
+/// The models and libraries of one cache directory.
+#[derive(Clone, Debug)]
+pub struct Store {
+    home: Home,
+    access: Access,
+    origins: Origins,
+}
+
+impl Store {
+    /// The store in `home`, with programs and servers as the environment names them. Touches nothing yet.
+    #[must_use]
+    pub fn new(home: Home, access: Access) -> Self {
+        Self { home, access, origins: Origins::from_env() }
+    }
+
+    /// The same store with other programs and servers.
+    #[must_use]
+    pub fn with_origins(self, origins: Origins) -> Self {
+        Self { origins, ..self }
+    }
+
+    /// The cache directory.
+    #[must_use]
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Whether it may fetch.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
+    pub(crate) fn origins(&self) -> &Origins {
+        &self.origins
+    }
+
+    /// Opens a model: a built-in name (`all-minilm-l6-v2`), or the path of a folder that holds `model.toml`. Model files
+    /// that lie in that folder are used in place. Reads the manifest alone.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownModel`], [`StoreError::Manifest`] with line and column, [`StoreError::Io`].
+    pub fn open(&self, source: &str) -> Result<Model, StoreError> {
+        Model::open(source)
+    }
+
+    /// Makes the files of one format available and verified: what is missing is fetched or derived, what lies in the cache
+    /// and differs from the manifest is replaced, what was verified before and has not changed is not read again.
+    ///
+    /// # Errors
+    /// [`StoreError::NoFormat`]; [`StoreError::Corrupt`] for a wrong file in the model's own folder, or in the cache when
+    /// offline; [`StoreError::Offline`], [`StoreError::Fetch`], [`StoreError::Export`], [`StoreError::Io`].
+    pub fn ensure(
+        &self,
+        model: &Model,
+        format: ModelFormat,
+        progress: &dyn Progress,
+    ) -> Result<LocalModel, StoreError> {
+        let manifest = &model.manifest;
+        let target = manifest.file_of_format(format).ok_or_else(|| StoreError::NoFormat {
+            model: manifest.name.clone(),
+            format,
+            offered: manifest.formats().iter().map(|format| format.name()).collect::<Vec<_>>().join(", "),
+        })?;
+        let companions = manifest.files.iter().filter(|file| file.format.is_none());
+        let needed: Vec<&ModelFile> = companions.chain([target]).collect();
+
+        let mut folder = self.folder(model);
+        if !self.absent(model, &mut folder, &needed, progress)?.is_empty() {
+            self.complete(model, &mut folder, &needed, progress)?;
+        }
+        folder.save_stamps();
+
+        let location = |path: &String| manifest.file(path).map(|file| locate(model, &folder, file));
+        Ok(LocalModel {
+            file: locate(model, &folder, target),
+            format,
+            tokenizer: manifest.tokenizer.as_ref().and_then(|tokenizer| location(&tokenizer.file)),
+            architecture: target.architecture.as_ref().and_then(location),
+        })
+    }
+
+    /// Reads every file that is there and compares it with the manifest, whatever was verified before.
+    pub fn verify(&self, model: &Model, progress: &dyn Progress) -> Vec<FileCheck> {
+        self.check(model, Depth::Read, progress)
+    }
+
+    /// What is there of each file, judged by length and earlier verification; reads no file.
+    #[must_use]
+    pub fn installed(&self, model: &Model) -> Vec<FileCheck> {
+        self.check(model, Depth::Stat, &NoProgress)
+    }
+
+    /// Deletes the model's files from the cache; files in the model's own folder stay.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn discard(&self, model: &Model, progress: &dyn Progress) -> Result<(), StoreError> {
+        let mut folder = self.folder(model);
+        if !folder.path().exists() {
+            return Ok(());
+        }
+        let lock = folder.lock(progress)?;
+        folder.clear(&lock)
+    }
+
+    /// The folder of the model in the cache: by name, and by digest so that versions live side by side.
+    fn folder(&self, model: &Model) -> CacheFolder {
+        CacheFolder::at(self.home.models().join(&model.manifest.name).join(model.digest().short()))
+    }
+
+    fn check(&self, model: &Model, depth: Depth, progress: &dyn Progress) -> Vec<FileCheck> {
+        let mut folder = self.folder(model);
+        let checks = model.manifest.files.iter().map(|file| {
+            let location = locate(model, &folder, file);
+            let state = folder
+                .examine(&location, file.pin(), depth, progress)
+                .unwrap_or_else(|error| FileState::Unreadable(error.to_string()));
+            FileCheck { path: file.path.clone(), location, size_bytes: file.size_bytes, state }
+        });
+        let checks = checks.collect();
+        // What was found wrong loses its stamp, so that the next `ensure` does not trust it.
+        if depth != Depth::Stat && folder.path().exists() {
+            folder.save_stamps();
+        }
+        checks
+    }
+}
+
+impl ModelFile {
+    pub(crate) fn pin(&self) -> Pin {
+        Pin { size_bytes: self.size_bytes, sha256: self.sha256 }
+    }
+}
+
+/// Where a file lies, or where it would be put: in the model's own folder if it is there, else in the cache.
+fn locate(model: &Model, folder: &CacheFolder, file: &ModelFile) -> PathBuf {
+    let own = model.folder().map(|own| own.join(&file.path)).filter(|path| path.exists());
+    own.unwrap_or_else(|| folder.path().join(&file.path))
+}
