@@ -1,0 +1,208 @@
+//! A guest compiler out of Debian's packages, for machines that cannot reach Rust's release server.
+//!
+//! Debian's newer suites carry `rustc` with the standard library for WebAssembly. The packages are unpacked into a folder
+//! of the cache, never installed, and the compiler runs there through its own loader and C library, so that it works on an
+//! older Debian without touching the system. The linker is the one that comes with the host's Rust toolchain.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::apt::Apt;
+use super::mirror::Mirror;
+use crate::process::{capture, find_program, is_executable};
+use crate::progress::{Step, readable_bytes};
+
+/// Counts changes of the recipe; an older folder is left alone and no longer used.
+const RECIPE: u32 = 1;
+
+/// The first suite whose `rustc` has a standard library for WebAssembly.
+const SUITE: &str = "forky";
+
+/// What is fetched, together with everything that it needs to run.
+const PACKAGES: [&str; 2] = ["rustc", "libstd-rust-dev-wasm32"];
+
+/// What these packages need only to link programs of the host; the machine's own C compiler does that.
+const LEFT_OUT: [&str; 3] = ["gcc", "binutils", "libc6-dev"];
+
+/// Unpacked folders that building a component does not need.
+const PRUNED: [&str; 3] = ["usr/share", "usr/lib/rustlib/wasm32-unknown-unknown", "usr/lib/rustlib/wasm32-wasip1"];
+
+/// A Rust compiler unpacked out of Debian's packages.
+#[derive(Clone, Debug)]
+pub(crate) struct DebianCompiler {
+    root: PathBuf,
+}
+
+impl DebianCompiler {
+    /// The compiler below `toolchains`, if it was installed there. The folder appears only when it is complete.
+    pub(crate) fn find(toolchains: &Path) -> Option<Self> {
+        let compiler = Self { root: toolchains.join(format!("wasm32-wasip2-debian-{RECIPE}")) };
+        is_executable(&compiler.rustc()).then_some(compiler)
+    }
+
+    /// The `rustc` to give to cargo.
+    pub(crate) fn rustc(&self) -> PathBuf {
+        self.root.join("bin/rustc")
+    }
+
+    /// Its version, as it says itself.
+    pub(crate) fn version(&self) -> Result<String> {
+        Ok(capture(Command::new(self.rustc()).arg("--version"))?.trim().to_owned())
+    }
+
+    /// Why the compiler cannot be fetched on this machine, if so.
+    pub(crate) fn obstacle() -> Option<String> {
+        Ingredients::of_this_machine().err().map(|error| format!("{error:#}"))
+    }
+
+    /// Fetches and unpacks the compiler below `toolchains`. An interrupted run is resumed: whole packages are kept.
+    pub(crate) fn install(toolchains: &Path, step: &Step) -> Result<Self> {
+        let Ingredients { platform, mirror } = Ingredients::of_this_machine()?;
+        let work = toolchains.join(format!("debian-{RECIPE}.partial"));
+        let apt = Apt::new(&work.join("apt"), &mirror, SUITE, platform.architecture)?;
+        step.say("package lists");
+        apt.update(step)?;
+        let packages = apt.closure(&PACKAGES, &LEFT_OUT)?;
+        step.say(&format!("{} packages", packages.len()));
+        apt.download(&packages, step)?;
+
+        let unpacked = work.join("root");
+        discard(&unpacked)?;
+        unpack(&apt.archives(), &unpacked, step)?;
+        for folder in PRUNED {
+            discard(&unpacked.join(folder))?;
+        }
+        let wrapper = unpacked.join("bin/rustc");
+        write_wrapper(&wrapper, platform)?;
+        check(&wrapper, &unpacked, platform).inspect_err(|_| drop(apt.forget_archives()))?;
+
+        let root = toolchains.join(format!("wasm32-wasip2-debian-{RECIPE}"));
+        discard(&root)?;
+        std::fs::rename(&unpacked, &root)
+            .with_context(|| format!("cannot rename {} to {}", unpacked.display(), root.display()))?;
+        discard(&work)?;
+        Ok(Self { root })
+    }
+}
+
+/// What the recipe starts from.
+#[derive(Clone, Debug)]
+struct Ingredients {
+    platform: Platform,
+    mirror: Mirror,
+}
+
+impl Ingredients {
+    fn of_this_machine() -> Result<Self> {
+        let platform = Platform::of_this_machine()?;
+        for program in ["apt-get", "apt-cache", "dpkg"] {
+            if find_program(program).is_none() {
+                bail!("`{program}` is not on this machine, so Debian's compiler cannot be fetched");
+            }
+        }
+        let mirror = Mirror::of_this_machine()
+            .context("no Debian mirror is among the apt sources of this machine (/etc/apt/sources.list*)")?;
+        Ok(Self { platform, mirror })
+    }
+}
+
+/// What differs between the processors that this recipe serves.
+#[derive(Clone, Copy, Debug)]
+struct Platform {
+    /// Debian's name of the architecture.
+    architecture: &'static str,
+    /// Folder of the libraries below `usr/lib`.
+    libraries: &'static str,
+    /// The dynamic loader in that folder.
+    loader: &'static str,
+    /// Rust's name of the platform.
+    triple: &'static str,
+}
+
+const PLATFORMS: [(&str, Platform); 2] = [
+    (
+        "x86_64",
+        Platform {
+            architecture: "amd64",
+            libraries: "x86_64-linux-gnu",
+            loader: "ld-linux-x86-64.so.2",
+            triple: "x86_64-unknown-linux-gnu",
+        },
+    ),
+    (
+        "aarch64",
+        Platform {
+            architecture: "arm64",
+            libraries: "aarch64-linux-gnu",
+            loader: "ld-linux-aarch64.so.1",
+            triple: "aarch64-unknown-linux-gnu",
+        },
+    ),
+];
+
+impl Platform {
+    fn of_this_machine() -> Result<Self> {
+        let (os, processor) = (std::env::consts::OS, std::env::consts::ARCH);
+        let row = PLATFORMS.iter().find(|(name, _)| os == "linux" && *name == processor);
+        row.map(|(_, platform)| *platform).with_context(|| {
+            format!("Debian's compiler is fetched on Linux x86_64 and aarch64 only, this is {os} {processor}")
+        })
+    }
+}
+
+/// Unpacks every package of a folder into another.
+fn unpack(archives: &Path, into: &Path, step: &Step) -> Result<()> {
+    std::fs::create_dir_all(into).with_context(|| format!("cannot create {}", into.display()))?;
+    let mut unpacked_bytes = 0;
+    for entry in archives.read_dir().with_context(|| format!("cannot read {}", archives.display()))? {
+        let package = entry?.path();
+        if package.extension().is_some_and(|extension| extension == "deb") {
+            capture(Command::new("dpkg").arg("--extract").arg(&package).arg(into))?;
+            unpacked_bytes += package.metadata().map_or(0, |metadata| metadata.len());
+        }
+    }
+    step.say(&format!("{} of packages unpacked", readable_bytes(unpacked_bytes)));
+    Ok(())
+}
+
+/// Writes a `rustc` that starts the real one with the loader, the libraries and the sysroot beside it, wherever the
+/// folder lies. Only parameter expansion: cargo calls it once a crate.
+fn write_wrapper(wrapper: &Path, platform: Platform) -> Result<()> {
+    let Platform { libraries, loader, .. } = platform;
+    let script = format!(
+        "#!/bin/sh\n\
+         root=\"${{0%/bin/rustc}}\"\n\
+         exec \"$root/usr/lib/{libraries}/{loader}\" --library-path \"$root/usr/lib/{libraries}\" \\\n    \
+         \"$root/usr/bin/rustc\" --sysroot \"$root/usr\" \"$@\"\n"
+    );
+    let folder = wrapper.parent().context("the wrapper lies in a folder")?;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    std::fs::write(wrapper, script).with_context(|| format!("cannot write {}", wrapper.display()))?;
+    std::fs::set_permissions(wrapper, std::fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("cannot make {} executable", wrapper.display()))
+}
+
+/// Starts the compiler once: it must run here, be for this platform, and have the library for WebAssembly.
+fn check(rustc: &Path, root: &Path, platform: Platform) -> Result<()> {
+    let about = capture(Command::new(rustc).arg("-vV")).context("Debian's compiler does not run on this machine")?;
+    ensure!(
+        about.lines().any(|line| line.strip_prefix("host: ") == Some(platform.triple)),
+        "Debian's compiler is not for {}: {about}",
+        platform.triple
+    );
+    let library = root.join("usr/lib/rustlib/wasm32-wasip2/lib");
+    ensure!(library.is_dir(), "Debian's packages hold no {}", library.display());
+    Ok(())
+}
+
+fn discard(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot delete {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
