@@ -6,7 +6,7 @@
 
 /// Package `wisp.v1`.
 #[allow(missing_docs, unreachable_pub, reason = "generated code")]
-#[allow(clippy::all, clippy::pedantic, reason = "generated code")]
+#[allow(clippy::all, clippy::pedantic, clippy::allow_attributes_without_reason, reason = "generated code")]
 pub mod v1 {
     tonic::include_proto!("wisp.v1");
 }

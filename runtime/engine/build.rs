@@ -9,8 +9,8 @@ const GUESTS: [&str; 1] = ["embedder"];
 fn main() {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).expect("cargo sets the manifest folder");
     let output = std::env::var_os("OUT_DIR").map(PathBuf::from).expect("cargo sets the output folder");
-    let folder = std::env::var_os("WISP_GUESTS_DIR")
-        .map_or_else(|| manifest.join("../../target/guests"), PathBuf::from);
+    let folder =
+        std::env::var_os("WISP_GUESTS_DIR").map_or_else(|| manifest.join("../../target/guests"), PathBuf::from);
     println!("cargo::rerun-if-env-changed=WISP_GUESTS_DIR");
 
     let mut table = String::from("[\n");

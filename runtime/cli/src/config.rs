@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use crate::output;
 use crate::placement::{self, ConfigOptions};
 
 /// Check or print a configuration.
@@ -25,9 +26,13 @@ impl ConfigCommand {
             Self::Check { file } => {
                 let config = placement::read(&file)?;
                 let (models, deployments) = (config.models.len(), config.deployments.len());
-                println!("{}: {models} models, {deployments} deployments, gRPC on {}", file.display(), config.server.grpc);
+                output::line(format_args!(
+                    "{}: {models} models, {deployments} deployments, gRPC on {}",
+                    file.display(),
+                    config.server.grpc
+                ))?;
             }
-            Self::Print(options) => print!("{}", options.read()?.to_toml()),
+            Self::Print(options) => output::line(options.read()?.to_toml().trim_end())?,
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::{Format, GlobalOptions, table};
+use crate::{Format, GlobalOptions, output, table};
 
 /// Show every backend and device: found or not, version, library, precisions, and what is missing.
 #[derive(Args)]
@@ -16,10 +16,11 @@ impl Devices {
     pub(crate) fn run(self, options: &GlobalOptions) -> anyhow::Result<()> {
         let reports = wisp_engine::devices(&options.store()?);
         if self.format == Format::Json {
-            println!("{}", serde_json::to_string_pretty(&reports)?);
+            output::line(serde_json::to_string_pretty(&reports)?)?;
             return Ok(());
         }
-        let mut rows = table::with_header(&["backend", "device", "usable", "version", "precisions", "library or reason"]);
+        let mut rows =
+            table::with_header(&["backend", "device", "usable", "version", "precisions", "library or reason"]);
         for report in &reports {
             for device in &report.devices {
                 let precisions: Vec<_> = device.precisions.iter().map(ToString::to_string).collect();
@@ -34,7 +35,7 @@ impl Devices {
                 ]);
             }
         }
-        println!("{rows}");
+        output::line(rows)?;
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use wisp_engine::{EmbedRequest, EmbedResponse, Engine, PlacementReport, RequestT
 
 use crate::placement::{ConfigOptions, PlacementOptions};
 use crate::progress::Console;
-use crate::{GlobalOptions, neighbours, npy, table, texts};
+use crate::{GlobalOptions, neighbours, npy, output, table, texts};
 
 /// Texts that go through the guest in one request.
 const REQUEST_TEXTS: usize = 256;
@@ -132,24 +132,22 @@ fn print_table(embeddings: &Embeddings) -> anyhow::Result<()> {
         let tokens = embeddings.token_counts[index].to_string();
         rows.add_row([table::shorten(text, 48), tokens, format!("{} …", head.join(" ")), neighbour, cosine]);
     }
-    let mut output = std::io::stdout().lock();
-    writeln!(output, "{rows}")?;
+    output::line(rows)?;
     let dimensions = embeddings.vectors.first().map_or(0, Vec::len);
     let placement = embeddings.placement.as_ref().map_or("no model".to_owned(), |report| {
         format!("{} on {}, {}", report.model, report.placement, report.precision)
     });
-    writeln!(output, "{dimensions} dimensions, {placement}")?;
+    output::line(format_args!("{dimensions} dimensions, {placement}"))?;
     let stage = |time: Duration| format!("{:.3}", time.as_secs_f64() * 1e3);
     let times = &embeddings.times;
-    writeln!(
-        output,
+    output::line(format_args!(
         "milliseconds: tokenize {}, guest {}, queue {}, infer {}, total {}",
         stage(times.tokenize),
         stage(times.guest),
         stage(times.queue),
         stage(times.infer),
         stage(times.total)
-    )?;
+    ))?;
     Ok(())
 }
 
@@ -179,14 +177,14 @@ fn print_json(embeddings: &Embeddings) -> anyhow::Result<()> {
         precision: placement.map(|report| report.precision.to_string()),
         embeddings: rows.map(|((text, &tokens), values)| JsonEmbedding { text, tokens, values }).collect(),
     };
-    println!("{}", serde_json::to_string(&json)?);
+    output::line(serde_json::to_string(&json)?)?;
     Ok(())
 }
 
 fn print_npy(embeddings: &Embeddings) -> anyhow::Result<()> {
     let columns = embeddings.vectors.first().map_or(0, Vec::len);
-    let mut output = std::io::BufWriter::new(std::io::stdout().lock());
-    npy::write(&mut output, embeddings.vectors.len(), columns, &embeddings.vectors.concat())?;
-    output.flush()?;
+    let mut writer = std::io::BufWriter::new(std::io::stdout().lock());
+    npy::write(&mut writer, embeddings.vectors.len(), columns, &embeddings.vectors.concat())?;
+    writer.flush()?;
     Ok(())
 }

@@ -11,6 +11,7 @@ mod logging;
 mod models;
 mod neighbours;
 mod npy;
+mod output;
 mod placement;
 mod progress;
 mod serve;
@@ -91,6 +92,7 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("wisp: {error:#}");
             ExitCode::FAILURE

@@ -65,9 +65,6 @@ mod tests {
     #[test]
     fn a_line_that_is_not_utf8_is_named() {
         let error = lines(b"good\nb\xFFd\n", "texts.txt").expect_err("is not UTF-8");
-        assert_eq!(
-            error.to_string(),
-            "texts.txt: line 2 is not valid UTF-8; convert the file, for example with iconv"
-        );
+        assert_eq!(error.to_string(), "texts.txt: line 2 is not valid UTF-8; convert the file, for example with iconv");
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use support::Server;
 use tonic::{Code, Request};
-use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use wisp_proto::v1::EmbedRequest;
 use wisp_testing::cosine;
@@ -53,7 +53,12 @@ async fn every_bad_request_has_its_status_and_the_next_one_works() {
         ("an empty list", request([]), Code::InvalidArgument, "the request has no texts"),
         ("an empty text", request(["a", ""]), Code::InvalidArgument, "text 1 is empty"),
         ("10 MB of text", request([&huge]), Code::InvalidArgument, "text 0 has 10485760 bytes"),
-        ("17 MB of message", request([&over_the_message_limit]), Code::ResourceExhausted, "server.limits.message_bytes"),
+        (
+            "17 MB of message",
+            request([&over_the_message_limit]),
+            Code::ResourceExhausted,
+            "server.limits.message_bytes",
+        ),
         ("an unknown deployment", unknown, Code::NotFound, "deployment `nobody` does not exist; there is `embedder`"),
         ("too many dimensions", no_such_length, Code::InvalidArgument, "4096"),
         ("a text that may not be cut", uncut, Code::InvalidArgument, "tokens"),

@@ -7,7 +7,7 @@ use tonic::transport::{Channel, Endpoint};
 use wisp_proto::v1::inference_service_client::InferenceServiceClient;
 
 /// The binary under test.
-pub fn wisp() -> Command {
+pub(crate) fn wisp() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wisp"));
     for variable in ["WISP_CONFIG", "WISP_BACKEND", "WISP_DEVICE", "WISP_PRECISION", "WISP_FORMAT", "WISP_OFFLINE"] {
         command.env_remove(variable);
@@ -16,14 +16,14 @@ pub fn wisp() -> Command {
 }
 
 /// A running `wisp serve` on a free loopback port. Killed when dropped, if it still runs.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub address: String,
+    pub(crate) address: String,
 }
 
 impl Server {
     /// Starts and waits until it listens; a skip when model or guest cannot be had.
-    pub fn start(test: &str, arguments: &[&str]) -> Option<Self> {
+    pub(crate) fn start(test: &str, arguments: &[&str]) -> Option<Self> {
         wisp_testing::RealModel::get(test)?;
         wisp_testing::guest(test, "embedder")?;
         let mut child = wisp()
@@ -39,17 +39,17 @@ impl Server {
         Some(Self { address: address.to_owned(), child })
     }
 
-    pub async fn channel(&self) -> Channel {
+    pub(crate) async fn channel(&self) -> Channel {
         let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).expect("an address");
         endpoint.connect().await.expect("the server listens")
     }
 
-    pub async fn client(&self) -> InferenceServiceClient<Channel> {
+    pub(crate) async fn client(&self) -> InferenceServiceClient<Channel> {
         InferenceServiceClient::new(self.channel().await).max_decoding_message_size(usize::MAX)
     }
 
     /// Sends SIGTERM and expects success.
-    pub fn stop_cleanly(mut self) {
+    pub(crate) fn stop_cleanly(mut self) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
         assert!(sent.success());
@@ -67,7 +67,7 @@ impl Drop for Server {
 }
 
 /// The services that reflection lists.
-pub async fn reflected_services(channel: Channel) -> Vec<String> {
+pub(crate) async fn reflected_services(channel: Channel) -> Vec<String> {
     use tonic_reflection::pb::v1::ServerReflectionRequest;
     use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
     use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
@@ -80,7 +80,9 @@ pub async fn reflected_services(channel: Channel) -> Vec<String> {
     let answers = ServerReflectionClient::new(channel).server_reflection_info(tokio_stream::once(request)).await;
     let answer = answers.expect("answers").into_inner().message().await.expect("no error").expect("one answer");
     match answer.message_response {
-        Some(MessageResponse::ListServicesResponse(list)) => list.service.into_iter().map(|service| service.name).collect(),
+        Some(MessageResponse::ListServicesResponse(list)) => {
+            list.service.into_iter().map(|service| service.name).collect()
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -42,7 +42,8 @@ impl Deployment {
             None => host.load(&config.guest, &read_guest(name, Path::new(&config.guest))?)?,
         };
         // The configuration was checked: every granted model exists in it, and all of them were started.
-        let granted = config.models.iter().filter_map(|(alias, model)| Some((alias.clone(), models.get(model)?.clone())));
+        let granted =
+            config.models.iter().filter_map(|(alias, model)| Some((alias.clone(), models.get(model)?.clone())));
         let (grants, limits) = (Arc::new(Grants::new(granted)), Limits::from(&config.limits));
         Ok(Self { name: name.into(), guest, grants, limits })
     }

@@ -16,7 +16,7 @@ pub enum StartError {
         /// The model.
         model: String,
         /// Why.
-        source: StoreError,
+        source: Box<StoreError>,
     },
     /// No placement of a model works.
     #[error("model `{model}` runs on none of its placements:{}", list(.reasons))]

@@ -8,9 +8,9 @@ use wisp_host::{EmbeddingFacts, GrantedModel, ModelTokenizer, TokenizerOptions};
 use wisp_model_store::{LocalModel, Manifest, Model, Progress, Store};
 use wisp_scheduler::{QueueLimits, spawn};
 
+use crate::StartError;
 use crate::config::{ModelConfig, PrecisionChoice};
 use crate::proof::{Proof, ProofScope, prove};
-use crate::StartError;
 
 /// A session that is loaded and proven, before it is given to a worker thread.
 pub struct LoadedModel {
@@ -72,7 +72,7 @@ pub(crate) fn start(
     libraries: &Libraries,
     progress: &dyn Progress,
 ) -> Result<(Arc<GrantedModel>, ModelInfo), StartError> {
-    let model = store.open(&config.source).map_err(|source| StartError::Store { model: name.to_owned(), source })?;
+    let model = store.open(&config.source).map_err(|error| StartError::Store { model: name.to_owned(), source: Box::new(error) })?;
     let backends = wisp_backends::all(libraries);
     let loader = Loader { model: &model, store, backends: &backends, progress };
     let precision = match config.precision {
@@ -97,11 +97,7 @@ pub(crate) fn start(
 }
 
 /// Gives the session to a worker thread.
-fn serve(
-    name: &str,
-    manifest: &Manifest,
-    loaded: LoadedModel,
-) -> Result<(Arc<GrantedModel>, ModelInfo), StartError> {
+fn serve(name: &str, manifest: &Manifest, loaded: LoadedModel) -> Result<(Arc<GrantedModel>, ModelInfo), StartError> {
     let info = loaded.session.info();
     let report = ModelInfo {
         name: name.to_owned(),
@@ -135,8 +131,7 @@ impl Loader<'_> {
         if let Some(reason) = missing.and_then(|report| report.missing) {
             return Err(reason);
         }
-        let files =
-            self.store.ensure(self.model, format, self.progress).map_err(|error| error.to_string())?;
+        let files = self.store.ensure(self.model, format, self.progress).map_err(|error| error.to_string())?;
         let mut session = self.open(backend, &files, placement, precision)?;
         let tokenizer = tokenizer(&self.model.manifest, &files)?;
         let proof = self.prove(session.as_mut(), tokenizer.as_ref(), scope)?;
@@ -145,13 +140,19 @@ impl Loader<'_> {
 
     fn backend(&self, placement: Placement) -> Result<&dyn Backend, String> {
         let found = self.backends.iter().find(|backend| backend.id() == placement.backend);
-        found.map(Box::as_ref).ok_or_else(|| format!("backend `{}` is not compiled into this binary", placement.backend))
+        found
+            .map(Box::as_ref)
+            .ok_or_else(|| format!("backend `{}` is not compiled into this binary", placement.backend))
     }
 
     /// The best format that the backend reads and the manifest offers for it.
     fn format(&self, backend: &dyn Backend) -> Result<ModelFormat, String> {
         let offers = |format: ModelFormat| {
-            self.model.manifest.files.iter().any(|file| file.format == Some(format) && file.backends.contains(&backend.id()))
+            self.model
+                .manifest
+                .files
+                .iter()
+                .any(|file| file.format == Some(format) && file.backends.contains(&backend.id()))
         };
         backend.formats().iter().copied().find(|&format| offers(format)).ok_or_else(|| {
             let formats: Vec<_> = backend.formats().iter().map(|format| format.name()).collect();

@@ -1,7 +1,7 @@
 //! The proof that a session computes what the model's golden vectors say.
 
-use wisp_core::{Batch, NamedTensor, Precision, Session, TensorError};
 use wisp_core::pooling::{normalize, pool};
+use wisp_core::{Batch, NamedTensor, Precision, Session, TensorError};
 use wisp_host::{ModelTokenizer, TokenizerError};
 use wisp_model_store::{EmbeddingSpec, GoldenVectors};
 

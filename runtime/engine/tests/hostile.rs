@@ -34,7 +34,12 @@ async fn every_misbehaviour_has_its_error_and_the_next_request_works() {
         ("hostile", "spin-host", ErrorKind::DeadlineExceeded, "did not answer within 400 ms (limits.wall_ms)"),
         ("hostile", "allocate", ErrorKind::ResourceExhausted, "its limit is 67108864 (limits.memory_bytes)"),
         ("hostile", "many-tensors", ErrorKind::ResourceExhausted, "holds more than 600 handles (limits.handles)"),
-        ("roomy", "many-tensors", ErrorKind::ResourceExhausted, "more than 4194304 bytes of tensors (limits.tensor_bytes)"),
+        (
+            "roomy",
+            "many-tensors",
+            ErrorKind::ResourceExhausted,
+            "more than 4194304 bytes of tensors (limits.tensor_bytes)",
+        ),
         (
             "hostile",
             "ungranted",
@@ -49,7 +54,8 @@ async fn every_misbehaviour_has_its_error_and_the_next_request_works() {
         let error = embed(&engine, deployment, behaviour).await.expect_err(behaviour);
         assert!(error.to_string().contains(message), "{behaviour}: {error}");
         assert_eq!(error.kind(), kind, "{behaviour}: {error}");
-        let answer = embed(&engine, deployment, "echo").await.unwrap_or_else(|error| panic!("after {behaviour}: {error}"));
+        let answer =
+            embed(&engine, deployment, "echo").await.unwrap_or_else(|error| panic!("after {behaviour}: {error}"));
         assert_eq!(answer.values.len(), 384);
     }
 }

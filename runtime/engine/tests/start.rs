@@ -22,7 +22,9 @@ fn on(backend: BackendId, device: Device) -> Placement {
 
 #[test]
 fn a_placement_that_fails_is_skipped_for_the_next_one_that_is_listed() {
-    let Some(real) = RealModel::get("a_placement_that_fails_is_skipped_for_the_next_one_that_is_listed") else { return };
+    let Some(real) = RealModel::get("a_placement_that_fails_is_skipped_for_the_next_one_that_is_listed") else {
+        return;
+    };
     let mut config = Config::default();
     config.models.get_mut(MODEL).expect("the default model").placement =
         vec![on(BackendId::Candle, Device::Npu), on(BackendId::Candle, Device::Cpu)];

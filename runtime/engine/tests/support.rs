@@ -8,7 +8,7 @@ use wisp_model_store::NoProgress;
 use wisp_testing::{MODEL, RealModel};
 
 /// The default configuration on one backend, with the portable guest beside the built-in one.
-pub fn config(test: &str, backend: BackendId) -> Option<Config> {
+pub(crate) fn config(test: &str, backend: BackendId) -> Option<Config> {
     let mut config = Config::default();
     let model = config.models.get_mut(MODEL).expect("the default model");
     model.placement = vec![Placement { backend, device: Device::Cpu }];
@@ -19,7 +19,7 @@ pub fn config(test: &str, backend: BackendId) -> Option<Config> {
 }
 
 /// Adds a deployment of a guest that was built.
-pub fn add_guest(config: &mut Config, test: &str, name: &str, guest: &str, limits: GuestLimits) -> Option<()> {
+pub(crate) fn add_guest(config: &mut Config, test: &str, name: &str, guest: &str, limits: GuestLimits) -> Option<()> {
     let guest = wisp_testing::guest(test, guest)?.display().to_string();
     let models = BTreeMap::from([("encoder".to_owned(), MODEL.to_owned())]);
     config.deployments.insert(name.to_owned(), DeploymentConfig { guest, models, limits });
@@ -27,6 +27,6 @@ pub fn add_guest(config: &mut Config, test: &str, name: &str, guest: &str, limit
 }
 
 /// Starts an engine over the real model.
-pub fn start(config: Config, real: &RealModel) -> Engine {
+pub(crate) fn start(config: Config, real: &RealModel) -> Engine {
     Engine::start(config, &real.store, &NoProgress).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -43,9 +43,7 @@ fn from_message(message: v1::EmbedRequest) -> EmbedRequest {
 fn to_message(response: &EmbedResponse) -> v1::EmbedResponse {
     let embeddings = response.vectors().zip(&response.token_counts);
     v1::EmbedResponse {
-        embeddings: embeddings
-            .map(|(vector, &tokens)| v1::Embedding { values: vector.to_vec(), tokens })
-            .collect(),
+        embeddings: embeddings.map(|(vector, &tokens)| v1::Embedding { values: vector.to_vec(), tokens }).collect(),
         usage: Some(v1::Usage { tokens: response.token_counts.iter().map(|&tokens| u64::from(tokens)).sum() }),
         timing: Some(timing(&response.times)),
         placement: response.placement.as_ref().map(|report| v1::Placement {

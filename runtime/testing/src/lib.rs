@@ -58,10 +58,8 @@ impl RealModel {
 /// The module of a guest that `cargo xtask guests` built, or a skip of `test`.
 #[must_use]
 pub fn guest(test: &str, name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("WISP_GUESTS_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests"),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("WISP_GUESTS_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests"), PathBuf::from);
     let path = folder.join(format!("{name}.wasm"));
     if !path.is_file() {
         skip(test, &format!("guest `{name}` is not built; run `cargo xtask guests`"));

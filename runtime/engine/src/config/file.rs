@@ -129,10 +129,10 @@ fn check_model(name: &Spanned<String>, model: Model, folder: &Path) -> Result<Mo
         None => defaults.placement,
     };
     let precision = match model.precision {
-        Some(text) => text
-            .get_ref()
-            .parse()
-            .map_err(|error: wisp_core::PrecisionError| Problem { span: text.span(), message: format!("{error}, or auto") })?,
+        Some(text) => text.get_ref().parse().map_err(|error: wisp_core::PrecisionError| Problem {
+            span: text.span(),
+            message: format!("{error}, or auto"),
+        })?,
         None => defaults.precision,
     };
     Ok(ModelConfig { source, placement, precision })
@@ -171,8 +171,7 @@ fn checked_name(name: Spanned<String>) -> Result<String, Problem> {
     let is_valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let text = name.get_ref();
     if text.is_empty() || text.len() > NAME_LIMIT_CHARS || !text.chars().all(is_valid) {
-        let message =
-            format!("`{text}` is no name; use 1 to {NAME_LIMIT_CHARS} of a-z, A-Z, 0-9, `-`, `_` and `.`");
+        let message = format!("`{text}` is no name; use 1 to {NAME_LIMIT_CHARS} of a-z, A-Z, 0-9, `-`, `_` and `.`");
         return Err(Problem { span: name.span(), message });
     }
     Ok(name.into_inner())
@@ -180,7 +179,11 @@ fn checked_name(name: Spanned<String>) -> Result<String, Problem> {
 
 /// A source that looks like a path is one, relative to the configuration; anything else is a name.
 fn resolve(source: &str, folder: &Path) -> String {
-    if source.contains(['/', '\\']) || source == "." { folder.join(source).display().to_string() } else { source.to_owned() }
+    if source.contains(['/', '\\']) || source == "." {
+        folder.join(source).display().to_string()
+    } else {
+        source.to_owned()
+    }
 }
 
 #[derive(Serialize)]

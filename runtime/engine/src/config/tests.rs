@@ -81,10 +81,7 @@ fn every_mistake_is_located_and_explained() {
         ),
         (deployment, "etc/wisp.toml:1:1: missing field `models`"),
         ("[models.m]", "etc/wisp.toml:1:1: no deployment is configured; add [deployments.NAME] with guest and models"),
-        (
-            "[models.\"a b\"]",
-            "etc/wisp.toml:1:9: `a b` is no name; use 1 to 63 of a-z, A-Z, 0-9, `-`, `_` and `.`",
-        ),
+        ("[models.\"a b\"]", "etc/wisp.toml:1:9: `a b` is no name; use 1 to 63 of a-z, A-Z, 0-9, `-`, `_` and `.`"),
         ("[server", "etc/wisp.toml:1:8: unclosed table, expected `]`"),
     ] {
         assert_eq!(parse(text).expect_err(message), message, "{text}");

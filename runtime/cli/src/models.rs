@@ -1,0 +1,148 @@
+//! `wisp models list | pull | verify | inspect | export`.
+
+mod inspect;
+mod verify;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use wisp_model_export::{ExportRequest, export_bert};
+use wisp_model_store::{FileCheck, FileState, Manifest, ONNX_RUNTIME, Store};
+
+use crate::progress::Console;
+use crate::{Format, GlobalOptions, output, table};
+
+/// List, fetch, check and export models.
+#[derive(Subcommand)]
+pub(crate) enum Models {
+    /// List the built-in models and what is here of them.
+    List(List),
+    /// Fetch a model and the native library that runs it.
+    Pull(Pull),
+    /// Read every file of a model again, and compare every backend with the golden vectors.
+    Verify(verify::Verify),
+    /// Show what a manifest says.
+    Inspect(inspect::Inspect),
+    /// Make an ONNX graph out of the safetensors of a BERT-class encoder.
+    Export(Export),
+}
+
+#[derive(Args)]
+pub(crate) struct List {
+    /// Form of the result.
+    #[arg(long, env = "WISP_FORMAT", default_value = "table", value_name = "FORMAT")]
+    format: Format,
+}
+
+#[derive(Args)]
+pub(crate) struct Pull {
+    /// A built-in model, or a folder with a model.toml.
+    #[arg(value_name = "MODEL")]
+    model: String,
+    /// Delete what is in the cache first.
+    #[arg(long, env = "WISP_FORCE", action = clap::ArgAction::SetTrue)]
+    force: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Export {
+    /// The weights, model.safetensors.
+    #[arg(long, env = "WISP_EXPORT_WEIGHTS", value_name = "FILE")]
+    weights: PathBuf,
+    /// The architecture, config.json.
+    #[arg(long, env = "WISP_EXPORT_CONFIG", value_name = "FILE")]
+    config: PathBuf,
+    /// The ONNX file to write.
+    #[arg(long, env = "WISP_EXPORT_OUTPUT", value_name = "FILE")]
+    output: PathBuf,
+}
+
+impl Models {
+    pub(crate) fn run(self, options: &GlobalOptions) -> anyhow::Result<()> {
+        match self {
+            Self::List(command) => command.run(&options.store()?),
+            Self::Pull(command) => command.run(&options.store()?),
+            Self::Verify(command) => command.run(&options.store()?),
+            Self::Inspect(command) => command.run(&options.store()?),
+            Self::Export(command) => command.run(),
+        }
+    }
+}
+
+/// A row of the list.
+#[derive(Serialize)]
+struct ListedModel {
+    name: String,
+    version: String,
+    license: String,
+    state: String,
+    digest: String,
+    description: String,
+}
+
+impl List {
+    fn run(&self, store: &Store) -> anyhow::Result<()> {
+        let listed =
+            Manifest::builtin_names().iter().map(|name| list(store, name)).collect::<anyhow::Result<Vec<_>>>()?;
+        if self.format == Format::Json {
+            output::line(serde_json::to_string_pretty(&listed)?)?;
+            return Ok(());
+        }
+        let mut rows = table::with_header(&["model", "version", "licence", "here", "description"]);
+        for ListedModel { name, version, license, state, description, .. } in listed {
+            rows.add_row([name, version, license, state, description]);
+        }
+        output::line(rows)?;
+        Ok(())
+    }
+}
+
+fn list(store: &Store, name: &str) -> anyhow::Result<ListedModel> {
+    let model = store.open(name)?;
+    let files = store.installed(&model);
+    let is_here = |file: &&FileCheck| matches!(file.state, FileState::Verified | FileState::Unchecked);
+    let (here, total) = (files.iter().filter(is_here).count(), files.len());
+    Ok(ListedModel {
+        name: model.manifest.name.clone(),
+        version: model.manifest.version.clone(),
+        license: model.manifest.license.clone(),
+        state: format!("{here} of {total} files"),
+        digest: model.digest().to_string(),
+        description: model.manifest.description.clone(),
+    })
+}
+
+impl Pull {
+    fn run(self, store: &Store) -> anyhow::Result<()> {
+        let progress = Console::new();
+        let model = store.open(&self.model)?;
+        if self.force {
+            store.discard(&model, &progress)?;
+        }
+        for format in model.manifest.formats() {
+            let files = store.ensure(&model, format, &progress)?;
+            output::line(format_args!("{format}: {}", files.file.display()))?;
+        }
+        let library = store.ensure_library(&ONNX_RUNTIME, &progress)?;
+        output::line(format_args!("{} {}: {}", ONNX_RUNTIME.name, ONNX_RUNTIME.version, library.display()))?;
+        Ok(())
+    }
+}
+
+impl Export {
+    fn run(self) -> anyhow::Result<()> {
+        let request = ExportRequest { weights: &self.weights, config: &self.config, output: &self.output };
+        let report = export_bert(&request).context("export")?;
+        output::line(format_args!(
+            "{}: {} layers of {}, {} parameters, {} bytes",
+            self.output.display(),
+            report.layers,
+            report.hidden_size,
+            report.parameters,
+            report.bytes
+        ))?;
+        Ok(())
+    }
+}
