@@ -173,6 +173,7 @@ impl Kinded for StoreError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::UnknownModel { .. } => ErrorKind::NotFound,
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::NotFound,
             Self::NoHome => ErrorKind::InvalidArgument,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Manifest(error) => error.kind(),

@@ -128,7 +128,7 @@ impl CacheFolder {
         self.stamps.set(location, metadata, pin.sha256);
     }
 
-    pub(crate) fn save_stamps(&self) {
+    pub(crate) fn save_stamps(&mut self) {
         self.stamps.save();
     }
 

@@ -242,8 +242,8 @@ impl Store {
         let request = Request { package: library.name, version: library.version, pin, platform: Some(wheel.tag) };
         let context = Context { origins: self.origins(), base: None, workspace: lock.workspace(), progress };
         wheel::fetch(&request, "", &mut wanted, context).map_err(|error| StoreError::Fetch {
-            what,
-            attempts: vec![FetchAttempt { source: format!("pip wheel {}-{}", library.name, library.version), error }],
+            what: what.clone(),
+            attempts: vec![FetchAttempt { source: format!("pip wheel {what}"), error }],
             folder: folder.path().to_path_buf(),
         })?;
         for file in absent {
@@ -269,4 +269,46 @@ fn absent_files(
         }
     }
     Ok(absent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Home;
+
+    #[test]
+    fn every_platform_names_its_wheel_and_others_are_refused() {
+        let name = |os, arch| ONNX_RUNTIME.wheel_for(os, arch).map(|wheel| wheel.library.name);
+        assert!(matches!(name("linux", "x86_64"), Ok("libonnxruntime.so.1.31.1")));
+        assert!(matches!(name("linux", "aarch64"), Ok("libonnxruntime.so.1.31.1")));
+        assert!(matches!(name("macos", "aarch64"), Ok("libonnxruntime.1.31.1.dylib")));
+        let error = name("plan9", "mips").expect_err("no build");
+        let expected = "onnxruntime 1.31.1 has no build for plan9-mips; \
+                        there are builds for linux-x86_64, linux-aarch64, macos-aarch64";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn a_library_that_is_not_there_is_named_offline_and_found_nowhere() {
+        let home = tempfile::tempdir().expect("temporary folder");
+        let store = Store::new(Home::at(home.path()), Access::Offline);
+        assert_eq!(store.find_library(&ONNX_RUNTIME), None);
+        let text = store.ensure_library(&ONNX_RUNTIME, &NoProgress).expect_err("nothing there").to_string();
+        assert!(text.starts_with("onnxruntime 1.31.1 is not complete: libonnxruntime"), "{text}");
+        assert!(text.ends_with(&home.path().join("libraries/onnxruntime-1.31.1").display().to_string()), "{text}");
+    }
+
+    #[test]
+    fn a_file_of_another_content_is_not_taken_for_the_library() {
+        let home = tempfile::tempdir().expect("temporary folder");
+        let store = Store::new(Home::at(home.path()), Access::Offline);
+        let wheel = ONNX_RUNTIME.wheel().expect("tests run where there is a build");
+        let folder = home.path().join("libraries/onnxruntime-1.31.1");
+        std::fs::create_dir_all(&folder).expect("new folder");
+        for file in wheel.files() {
+            let size = usize::try_from(file.size_bytes).expect("fits");
+            std::fs::write(folder.join(file.name), vec![0; size]).expect("writable");
+        }
+        assert_eq!(store.find_library(&ONNX_RUNTIME), None);
+    }
 }

@@ -140,7 +140,7 @@ mod tests {
         ] {
             assert_eq!(result, Err(error));
         }
-        assert_eq!(parse(&MAGIC[..]), Err(NpyError::Header("it ends before its version")));
+        assert_eq!(parse(MAGIC), Err(NpyError::Header("it ends before its version")));
     }
 
     proptest! {

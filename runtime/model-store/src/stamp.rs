@@ -20,6 +20,7 @@ const FILE_NAME: &str = ".verified.json";
 pub(crate) struct Stamps {
     file: PathBuf,
     entries: BTreeMap<String, Stamp>,
+    is_changed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +39,7 @@ impl Stamps {
     pub(crate) fn load(folder: &Path) -> Self {
         let file = folder.join(FILE_NAME);
         let entries = fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        Self { file, entries }
+        Self { file, entries, is_changed: false }
     }
 
     /// Whether the file, as it is now, was verified to have this digest.
@@ -48,18 +49,23 @@ impl Stamps {
 
     /// The file with this metadata was read and has this digest.
     pub(crate) fn set(&mut self, path: &Path, metadata: &Metadata, sha256: Sha256Digest) {
-        self.entries.insert(key(path), Stamp::of(metadata, sha256));
+        let stamp = Stamp::of(metadata, sha256);
+        self.is_changed |= self.entries.insert(key(path), stamp) != Some(stamp);
     }
 
     /// The file is not what it was.
     pub(crate) fn forget(&mut self, path: &Path) {
-        self.entries.remove(&key(path));
+        self.is_changed |= self.entries.remove(&key(path)).is_some();
     }
 
-    /// Writes the stamps. A cache that is read-only works without them: its files are hashed at every start.
+    /// Writes the stamps if there is anything new. A cache that is read-only works without them: its files are hashed at every start.
     ///
     /// Two processes that save at once keep the stamps of one; the other's files are hashed once more.
-    pub(crate) fn save(&self) {
+    pub(crate) fn save(&mut self) {
+        if !self.is_changed {
+            return;
+        }
+        self.is_changed = false;
         if let Err(error) = self.try_save() {
             tracing::debug!(file = %self.file.display(), %error, "stamps not written; files are hashed at the next start");
         }
@@ -128,6 +134,15 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_written_when_nothing_is_new() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let mut stamps = Stamps::load(folder.path());
+        stamps.forget(Path::new("never seen"));
+        stamps.save();
+        assert!(!folder.path().join(FILE_NAME).exists());
+    }
+
+    #[test]
     fn stamps_that_cannot_be_read_or_written_are_done_without() {
         let folder = tempfile::tempdir().expect("temporary folder");
         fs::write(folder.path().join(FILE_NAME), b"{ not json").expect("writable");
@@ -135,7 +150,9 @@ mod tests {
         // A file where the folder should be: no folder can be made there, whoever asks.
         let blocked = folder.path().join("file");
         fs::write(&blocked, b"").expect("writable");
-        Stamps::load(&blocked.join("below")).save();
+        let mut stamps = Stamps::load(&blocked.join("below"));
+        stamps.set(&blocked, &fs::metadata(&blocked).expect("written"), Sha256Digest::of(b""));
+        stamps.save();
         assert!(blocked.is_file());
     }
 }

@@ -144,9 +144,7 @@ impl Store {
         });
         let checks = checks.collect();
         // What was found wrong loses its stamp, so that the next `ensure` does not trust it.
-        if depth != Depth::Stat && folder.path().exists() {
-            folder.save_stamps();
-        }
+        folder.save_stamps();
         checks
     }
 }

@@ -62,7 +62,9 @@ impl Transfer<'_> {
         }
         self.progress.step(&format!("fetching {}", self.file.name), Some(self.file.pin.size_bytes));
         let resumed_bytes = self.arrived_bytes()?;
-        self.progress.advance(resumed_bytes);
+        if resumed_bytes > 0 {
+            self.progress.advance(resumed_bytes);
+        }
         self.receive_all()?;
         let result = match self.file.accept(&self.part) {
             // What an earlier process left may be the part that is wrong, and is gone now: once more, from the start.

@@ -108,8 +108,8 @@ fn watch(mut child: Child, folder: &Path, total_bytes: u64, context: Context<'_>
     let (mut reported_bytes, mut grown_at) = (0, Instant::now());
     loop {
         if let Some(status) = child.try_wait().map_err(FetchError::io("wait for pip in", folder))? {
-            if status.success() {
-                context.progress.advance(total_bytes.saturating_sub(reported_bytes));
+            if status.success() && reported_bytes < total_bytes {
+                context.progress.advance(total_bytes - reported_bytes);
             }
             return Ok(status);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use toml::Spanned;
-use wisp_core::{BackendId, DataType, ModelFormat, Pooling, Precision};
+use wisp_core::{DataType, ModelFormat, Pooling, Precision};
 
 use super::{Exporter, Task};
 
@@ -69,7 +69,8 @@ pub(super) struct FileTable {
     pub(super) size_bytes: Spanned<u64>,
     pub(super) sha256: Spanned<String>,
     pub(super) format: Option<Spanned<ModelFormat>>,
-    pub(super) backends: Option<Spanned<Vec<BackendId>>>,
+    /// Read by the check: an error of serde inside an array has the place of the array.
+    pub(super) backends: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) architecture: Option<Spanned<String>>,
     pub(super) derived: Option<Spanned<DerivedTable>>,
     pub(super) source_path: Option<Spanned<String>>,

@@ -33,7 +33,7 @@ impl Store {
             let state = folder.examine(&location, file.pin(), Depth::Stamp, progress);
             match state.map_err(StoreError::io("read", &location))? {
                 FileState::Verified | FileState::Unchecked => {}
-                FileState::Differs(difference) if !location.starts_with(folder.path()) => {
+                FileState::Differs(difference) if location != folder.path().join(&file.path) => {
                     let remedy = "restore the file, or correct the manifest beside it".to_owned();
                     return Err(StoreError::Corrupt { path: location, difference, remedy });
                 }

@@ -3,7 +3,7 @@
 use std::path::{Component, Path};
 
 use toml::Spanned;
-use wisp_core::ModelFormat;
+use wisp_core::{BackendId, ModelFormat, PlacementError};
 
 use super::{Checked, Checker, quoted};
 use crate::manifest::document::{DerivedTable, FileTable};
@@ -57,7 +57,7 @@ impl Checker<'_> {
 
     fn model_file(&self, table: &FileTable, all: &[FileTable]) -> Checked<ModelFile> {
         let format = table.format.as_ref().map(|format| *format.get_ref());
-        let backends = table.backends.as_ref().map(|backends| backends.get_ref().clone()).unwrap_or_default();
+        let backends = table.backends.as_ref().map(|names| self.backends(names)).transpose()?.unwrap_or_default();
         if let Some(format) = &table.format
             && backends.is_empty()
         {
@@ -88,6 +88,13 @@ impl Checker<'_> {
             derived: table.derived.as_ref().map(|derived| self.derived(derived, table, all)).transpose()?,
             source_path: table.source_path.as_ref().map(|path| self.path(path)).transpose()?,
         })
+    }
+
+    fn backends(&self, names: &Spanned<Vec<Spanned<String>>>) -> Checked<Vec<BackendId>> {
+        let backend = |name: &Spanned<String>| {
+            name.get_ref().parse().map_err(|error: PlacementError| self.error(name, error.to_string()))
+        };
+        names.get_ref().iter().map(backend).collect()
     }
 
     fn derived(&self, derived: &Spanned<DerivedTable>, owner: &FileTable, all: &[FileTable]) -> Checked<Derived> {
