@@ -5,8 +5,10 @@
 mod assets;
 mod check;
 mod demo;
+mod deny;
 mod doctor;
 mod guests;
+mod lint;
 mod process;
 mod progress;
 mod python_client;
@@ -47,6 +49,10 @@ enum Task {
     Setup,
     /// Build the guests into target/guests.
     Guests,
+    /// Check formatting, Clippy and documentation of every workspace; no warning is allowed.
+    Lint,
+    /// Check licences, sources and banned crates of every workspace.
+    Deny,
     /// Show what is there and what is not, with the remedy for each.
     Doctor,
 }
@@ -73,6 +79,8 @@ fn run(arguments: &Arguments) -> Result<()> {
             print!("{}", guests::table(&prepared.guests));
             Ok(())
         }
+        Task::Lint => lint::lint(&workplace),
+        Task::Deny => deny::deny(&workplace),
         Task::Doctor => doctor::doctor(&workplace),
     }
 }

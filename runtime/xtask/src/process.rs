@@ -15,8 +15,19 @@ use crate::progress::Step;
 const SHOWN_LINES: usize = 40;
 
 /// The `cargo` that runs this program, or the one on the `PATH`.
+///
+/// `cargo run` describes the package of this program in variables; some build scripts (ring's) depend on variables of these
+/// names, so that a cargo inside and one outside `cargo xtask` would each rebuild what the other has built.
 pub(crate) fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let is_of_this_package =
+            name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
+        if is_of_this_package {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// Runs a program and returns what it wrote to its standard output.
@@ -103,6 +114,15 @@ mod tests {
         assert!(message.contains("sh -c"), "{message}");
         assert!(message.contains("the reason"), "{message}");
         assert!(message.contains('3'), "{message}");
+    }
+
+    #[test]
+    fn a_cargo_within_cargo_knows_nothing_of_this_package() {
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "cargo sets it for tests too");
+        let command = cargo();
+        let removed = |name: &str| command.get_envs().any(|(variable, value)| variable == name && value.is_none());
+        assert!(removed("CARGO_MANIFEST_DIR") && removed("CARGO_PKG_NAME"));
+        assert!(!removed("PATH"));
     }
 
     #[test]

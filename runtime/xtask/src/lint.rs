@@ -1,0 +1,101 @@
+//! `cargo xtask lint`: formatting, Clippy and documentation of every workspace, without a single warning.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::guests::TOKENIZER_VARIABLE;
+use crate::process::{cargo, run};
+use crate::progress::readable_duration;
+use crate::setup::{self, Workplace};
+
+/// One check and what it is called.
+struct Check {
+    name: &'static str,
+    command: Command,
+}
+
+/// Runs every check even when one fails, and names those that did.
+pub(crate) fn lint(workplace: &Workplace) -> Result<()> {
+    // The guest that carries its own tokenizer is compiled from the model's files, for checks as for builds.
+    let prepared = setup::prepare_guests(workplace)?;
+    let mut failed = Vec::new();
+    for Check { name, mut command } in checks(workplace) {
+        eprintln!("\nChecking {name}");
+        let started = Instant::now();
+        command.env(TOKENIZER_VARIABLE, &prepared.tokenizer);
+        match run(&mut command) {
+            Ok(()) => eprintln!("  ✓ {name} in {}", readable_duration(started.elapsed())),
+            Err(error) => {
+                eprintln!("  ✗ {name}: {error:#}");
+                failed.push(name);
+            }
+        }
+    }
+    if !failed.is_empty() {
+        bail!("these checks failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+fn checks(workplace: &Workplace) -> Vec<Check> {
+    let repository = &workplace.repository;
+    let host = || {
+        let mut command = cargo();
+        command.current_dir(repository.root());
+        command
+    };
+    let mut checks = Vec::new();
+    let mut add = |name, mut command: Command, arguments: &[&str]| {
+        command.args(arguments);
+        checks.push(Check { name, command });
+    };
+    let clippy = ["--all-targets", "--", "-D", "warnings"];
+
+    add("formatting", host(), &["fmt", "--all", "--check"]);
+    add("the host with Clippy", with(host(), &["clippy", "--workspace"]), &clippy);
+    add("the host's documentation", with_strict_docs(host()), &["doc", "--workspace", "--no-deps"]);
+
+    // Guests import their host, so only their pure parts can run here; but all of them can be checked here.
+    let guest = |subcommand: &str, manifest: PathBuf| {
+        let mut command = with(host(), &[subcommand, "--manifest-path"]);
+        command.arg(manifest).env("CARGO_TARGET_DIR", repository.native_guest_builds());
+        command
+    };
+    add("formatting of guests", guest("fmt", repository.guest_workspace()), &["--all", "--check"]);
+    add("the guest SDK with Clippy", guest("clippy", repository.guest_sdk()), &clippy);
+    add("the guests with Clippy", with(guest("clippy", repository.guest_workspace()), &["--workspace"]), &clippy);
+    add("the guest SDK's documentation", with_strict_docs(guest("doc", repository.guest_sdk())), &["--no-deps"]);
+    checks
+}
+
+fn with(mut command: Command, arguments: &[&str]) -> Command {
+    command.args(arguments);
+    command
+}
+
+fn with_strict_docs(mut command: Command) -> Command {
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toolchain::Choice;
+
+    #[test]
+    fn every_workspace_is_formatted_checked_and_documented() {
+        let workplace = Workplace::open(Choice::Auto).expect("the test runs in the checkout");
+        let lines: Vec<String> = checks(&workplace)
+            .iter()
+            .map(|check| check.command.get_args().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" "))
+            .collect();
+        let count = |word: &str| lines.iter().filter(|line| line.split(' ').next() == Some(word)).count();
+        // `fmt --all` reaches path dependencies, so the guests' workspace brings the SDK along.
+        assert_eq!((count("fmt"), count("clippy"), count("doc")), (2, 3, 2), "{lines:?}");
+        assert!(lines.iter().filter(|line| line.starts_with("clippy")).all(|line| line.ends_with("-- -D warnings")));
+    }
+}
