@@ -72,7 +72,9 @@ pub(crate) fn start(
     libraries: &Libraries,
     progress: &dyn Progress,
 ) -> Result<(Arc<GrantedModel>, ModelInfo), StartError> {
-    let model = store.open(&config.source).map_err(|error| StartError::Store { model: name.to_owned(), source: Box::new(error) })?;
+    let model = store
+        .open(&config.source)
+        .map_err(|error| StartError::Store { model: name.to_owned(), source: Box::new(error) })?;
     let backends = wisp_backends::all(libraries);
     let loader = Loader { model: &model, store, backends: &backends, progress };
     let precision = match config.precision {

@@ -6,6 +6,7 @@ use wasmtime::component::Component;
 use wasmtime::{Engine, Precompiled};
 
 use crate::bindings::EmbedderPre;
+use crate::sandbox::EpochTicker;
 use crate::state::State;
 use crate::{Host, HostError};
 
@@ -17,6 +18,8 @@ pub struct Guest {
     pub(crate) max_instances: u32,
     name: Arc<str>,
     wasm_bytes: usize,
+    /// A guest outlives the host it came from, and its time limit needs the epoch to go on.
+    _ticker: Arc<EpochTicker>,
 }
 
 impl Guest {
@@ -41,6 +44,7 @@ impl Guest {
             max_instances: host.config.max_instances,
             name: name.into(),
             wasm_bytes: wasm.len(),
+            _ticker: Arc::clone(&host.ticker),
         })
     }
 

@@ -57,7 +57,7 @@ pub struct Host {
     pub(crate) engine: Engine,
     pub(crate) linker: Arc<Linker<State>>,
     pub(crate) config: Arc<HostConfig>,
-    _ticker: Arc<EpochTicker>,
+    pub(crate) ticker: Arc<EpochTicker>,
 }
 
 impl Host {
@@ -70,7 +70,7 @@ impl Host {
         let engine = Engine::new(&engine_config(&config)).map_err(broken)?;
         let linker = linker(&engine).map_err(broken)?;
         let ticker = EpochTicker::start(engine.clone()).map_err(|error| HostError::Engine(error.to_string()))?;
-        Ok(Self { engine, linker: Arc::new(linker), config: Arc::new(config), _ticker: Arc::new(ticker) })
+        Ok(Self { engine, linker: Arc::new(linker), config: Arc::new(config), ticker: Arc::new(ticker) })
     }
 
     /// Compiles, checks and links a guest. `name` stands in messages.
@@ -120,8 +120,8 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     Ok(linker)
 }
 
-/// The thread that moves the engine's epoch on.
-struct EpochTicker {
+/// The thread that moves the engine's epoch on, as long as a host or a guest holds it: without it, no guest gives way.
+pub(crate) struct EpochTicker {
     is_stopped: Arc<AtomicBool>,
 }
 

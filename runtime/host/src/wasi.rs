@@ -4,12 +4,17 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
 /// Longest line that is passed on in one piece.
 const LINE_LIMIT_BYTES: usize = 1024;
+
+/// Most bytes that one write of a guest may bring.
+const WRITE_LIMIT_BYTES: usize = 64 << 10;
 
 /// A context that grants no file, no network and no environment variable.
 pub(crate) fn context(deployment: &Arc<str>, log_bytes: usize) -> WasiCtx {
@@ -87,6 +92,31 @@ impl IsTerminal for GuestLog {
 impl StdoutStream for GuestLog {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(self.clone())
+    }
+
+    /// Writes at once: the adapter over [`AsyncWrite`] would start a task for every line.
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for GuestLog {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for GuestLog {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(WRITE_LIMIT_BYTES)
     }
 }
 

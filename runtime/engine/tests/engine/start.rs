@@ -1,9 +1,8 @@
 //! What the engine says when it cannot start, and what it does when a placement fails.
 
-mod support;
-
 use std::path::Path;
 
+use crate::support;
 use wisp_core::{BackendId, Device, Placement, Precision};
 use wisp_engine::{Config, EmbedRequest, Engine, PrecisionChoice};
 use wisp_model_store::{Access, Home, NoProgress, Store};

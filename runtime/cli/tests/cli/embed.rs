@@ -5,13 +5,12 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::support;
+
 const TEST: &str = "wisp embed";
 
 fn wisp(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wisp"));
-    for variable in ["WISP_CONFIG", "WISP_BACKEND", "WISP_DEVICE", "WISP_PRECISION", "WISP_FORMAT", "WISP_OFFLINE"] {
-        command.env_remove(variable);
-    }
+    let mut command = support::wisp();
     command.args(arguments);
     command
 }

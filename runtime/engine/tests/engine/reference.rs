@@ -1,7 +1,6 @@
 //! The golden texts through every guest on every backend, against the vectors of sentence-transformers.
 
-mod support;
-
+use crate::support;
 use wisp_core::BackendId;
 use wisp_engine::{EmbedRequest, Engine};
 use wisp_testing::{RealModel, cosine};

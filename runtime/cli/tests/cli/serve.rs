@@ -1,10 +1,8 @@
 //! `wisp serve` as clients and operators meet it: real sockets, real guest, real model.
 
-mod support;
-
 use std::time::Duration;
 
-use support::Server;
+use crate::support::{self, Server};
 use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
