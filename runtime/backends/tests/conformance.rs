@@ -98,11 +98,7 @@ fn padded_to(rows: &[Vec<i64>], length: usize) -> Vec<NamedTensor> {
         rows.iter().flat_map(row).collect()
     };
     let shape = [rows.len(), length];
-    vec![
-        named(IDS, &shape, &fill(&|id| id)),
-        named(MASK, &shape, &fill(&|_| 1)),
-        named(TYPES, &shape, &fill(&|_| 0)),
-    ]
+    vec![named(IDS, &shape, &fill(&|id| id)), named(MASK, &shape, &fill(&|_| 1)), named(TYPES, &shape, &fill(&|_| 0))]
 }
 
 fn padded(rows: &[Vec<i64>]) -> Batch {
@@ -147,7 +143,11 @@ fn a_row_does_not_depend_on_its_batch_or_its_padding() {
         let placement = session.info().placement;
         let batched = pooled(session.as_mut(), &padded(&rows));
         for (row, &index) in indices.iter().enumerate() {
-            assert_close(&batched[row], suite.real.golden.vector(index), &format!("{placement}: text {index} of a batch"));
+            assert_close(
+                &batched[row],
+                suite.real.golden.vector(index),
+                &format!("{placement}: text {index} of a batch"),
+            );
         }
         let far = pooled(session.as_mut(), &Batch::Padded(padded_to(&rows[..1], 300)));
         assert_close(&far[0], suite.real.golden.vector(0), &format!("{placement}: far padding"));
@@ -217,9 +217,8 @@ fn wrong_inputs_are_refused_and_the_session_goes_on() {
         inputs.push(NamedTensor::new(name, tensor));
         Batch::Padded(inputs)
     };
-    let i64s = |shape: &[usize], value: i64| {
-        Tensor::from_slice(shape, &vec![value; shape.iter().product()]).expect("fits")
-    };
+    let i64s =
+        |shape: &[usize], value: i64| Tensor::from_slice(shape, &vec![value; shape.iter().product()]).expect("fits");
     let length = suite.rows([0])[0].len();
     let cases = [
         ("missing", Batch::Padded(without(MASK))),
@@ -247,7 +246,8 @@ fn a_file_that_is_not_the_model_fails_at_load() {
     let folder = tempfile::tempdir().expect("temporary folder");
     for (backend, files) in &suite.backends {
         let whole = std::fs::read(&files.file).expect("the model file");
-        for (what, bytes) in [("empty", &[][..]), ("truncated", &whole[..whole.len() / 2]), ("garbage", &[7; 4096][..])] {
+        for (what, bytes) in [("empty", &[][..]), ("truncated", &whole[..whole.len() / 2]), ("garbage", &[7; 4096][..])]
+        {
             let file: PathBuf = folder.path().join(format!("{}-{what}", backend.id()));
             std::fs::write(&file, bytes).expect("written");
             let request = LoadRequest { file: &file, ..suite.request(files) };

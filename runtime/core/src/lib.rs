@@ -23,6 +23,7 @@ mod batch;
 mod data_type;
 mod device;
 mod error;
+pub mod pooling;
 mod precision;
 mod signature;
 mod tensor;

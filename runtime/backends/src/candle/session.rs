@@ -4,7 +4,8 @@ use candle_core::{Device as CandleDevice, Tensor as CandleTensor};
 use wisp_core::aligned::AlignedBuffer;
 use wisp_core::pooling::{normalize, pool};
 use wisp_core::{
-    BackendError, BackendId, Batch, DataType, FusedOutput, Layout, LoadRequest, NamedTensor, PackedBatch, Placement, Session, SessionInfo, Tensor, TensorSpec,
+    BackendError, BackendId, Batch, DataType, FusedOutput, Layout, LoadRequest, NamedTensor, PackedBatch, Placement,
+    Session, SessionInfo, Tensor, TensorSpec,
 };
 
 use super::bert::{Bert, BertConfig};
