@@ -31,6 +31,8 @@ def load_protocol():
 def embed(endpoint, deployment, texts):
     """One call: all texts in one message, all embeddings in the answer. Returns it with the nanoseconds it took."""
     messages, services = load_protocol()
+    if not endpoint.startswith("http://"):
+        raise ClientError(f"`{endpoint}` is no endpoint; one looks like http://127.0.0.1:50051")
     # gRPC for Python names a server by host and port alone.
     target = endpoint.removeprefix("http://")
     options = [("grpc.max_receive_message_length", RESPONSE_LIMIT_BYTES)]
@@ -90,7 +92,7 @@ def report(texts, response, round_trip_ns):
     dimensions = len(vectors[0]) if vectors else 0
     lines += [
         "",
-        f"  result   {len(vectors)} vectors of {dimensions} dimensions, {response.usage.tokens} tokens",
+        f"  result   {len(vectors)} vector{'s' if len(vectors) != 1 else ''} of {dimensions} dimensions, {response.usage.tokens} tokens",
         f"  ran on   {placement.model} by {placement.backend} on {placement.device} in {placement.precision}",
         f"  time     {stages} · with the network {readable_time(round_trip_ns)}",
     ]
@@ -107,6 +109,10 @@ def read_texts(arguments):
             texts.append(argument)
     if not texts:
         raise ClientError("standard input holds no text")
+    for text in texts:
+        # Python smuggles bytes that are no UTF-8 into texts as lone surrogates; no message can carry those.
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise ClientError("a text or standard input is not UTF-8")
     return texts
 
 

@@ -68,8 +68,9 @@ async fn run(arguments: Arguments) -> Result<String> {
 
 /// One call: all texts in one message, all embeddings in the answer.
 async fn embed(endpoint: &str, deployment: String, texts: Vec<String>) -> Result<EmbedResponse> {
+    ensure!(endpoint.starts_with("http://"), "`{endpoint}` is no endpoint; one looks like http://127.0.0.1:50051");
     let channel = Endpoint::from_shared(endpoint.to_owned())
-        .with_context(|| format!("`{endpoint}` is no address; it looks like http://127.0.0.1:50051"))?
+        .with_context(|| format!("`{endpoint}` is no endpoint; one looks like http://127.0.0.1:50051"))?
         .connect_timeout(CONNECT_LIMIT)
         .connect()
         .await

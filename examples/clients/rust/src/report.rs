@@ -28,9 +28,9 @@ pub(crate) fn render(texts: &[String], response: &EmbedResponse, round_trip: Dur
     let mut report = format!("{table}\n\n");
     let dimensions = vectors.first().map_or(0, |vector| vector.len());
     let tokens = response.usage.map_or(0, |usage| usage.tokens);
-    let size = format!("{} vectors of {dimensions} dimensions, {tokens} tokens", vectors.len());
+    let vectors = if vectors.len() == 1 { "1 vector".to_owned() } else { format!("{} vectors", vectors.len()) };
     // Writing to a String cannot fail.
-    let _ = writeln!(report, "  result   {size}");
+    let _ = writeln!(report, "  result   {vectors} of {dimensions} dimensions, {tokens} tokens");
     if let Some(placement) = &response.placement {
         let _ = writeln!(report, "  ran on   {}", describe_placement(placement));
     }

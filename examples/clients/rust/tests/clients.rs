@@ -1,6 +1,6 @@
 //! The example clients against a real server with the real model.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -128,6 +128,22 @@ fn both_clients_report_the_status_of_a_refused_call() {
         assert!(message.contains("NOT_FOUND") && message.contains("nobody-deployed-this"), "{message}");
     }
     server.stop();
+}
+
+#[test]
+fn both_clients_refuse_input_that_is_not_utf8() {
+    let test = "both_clients_refuse_input_that_is_not_utf8";
+    // Reading comes before calling, so that no server is needed.
+    let clients = [Some(rust_client("http://127.0.0.1:9")), python_client(test, "http://127.0.0.1:9")];
+    for mut client in clients.into_iter().flatten() {
+        let client = client.arg("-").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = client.spawn().expect("the client can be started");
+        child.stdin.take().expect("it is piped").write_all(b"\xff\xfe text").expect("the client reads it");
+        let output = child.wait_with_output().expect("the client was started here");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains("not UTF-8"), "{message}");
+    }
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
 
 use super::mirror::Mirror;
 use crate::process::{capture, run_within};
@@ -59,27 +60,24 @@ impl Apt {
         Ok(found)
     }
 
-    /// Downloads packages into [`Apt::archives`]; apt checks each against the signed lists. Whole ones are kept.
-    pub(crate) fn download(&self, packages: &BTreeSet<String>, step: &Step) -> Result<()> {
-        let mut command = self.command("apt-get");
-        run_within(step, command.current_dir(self.archives()).args(["-q", "download"]).args(packages)).map(drop)
-    }
+    /// Downloads packages and returns their files, each with the digest that the signed lists name. Whole ones that an
+    /// earlier run left are kept; apt itself would judge those by their size alone.
+    pub(crate) fn download(&self, names: &BTreeSet<String>, step: &Step) -> Result<Vec<PathBuf>> {
+        let archives = self.folder.join("archives");
+        // apt leaves out what lies in the folder where it runs, so this runs elsewhere.
+        let mut listing = self.command("apt-get");
+        let listing = capture(listing.current_dir(&self.folder).args(["-q", "download", "--print-uris"]).args(names))?;
+        let packages: Vec<_> = listing.lines().filter_map(Package::of_line).collect();
+        ensure!(packages.len() == names.len(), "apt knows {} of {} packages:\n{listing}", packages.len(), names.len());
 
-    /// Where downloaded packages lie.
-    pub(crate) fn archives(&self) -> PathBuf {
-        self.folder.join("archives")
-    }
-
-    /// Deletes downloaded packages that are older than the lists know, so that only one version of each is left.
-    pub(crate) fn forget_archives(&self) -> Result<()> {
-        let archives = self.archives();
-        for entry in archives.read_dir().with_context(|| format!("cannot read {}", archives.display()))? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "deb") {
+        for package in &packages {
+            let path = archives.join(&package.file_name);
+            if path.exists() && digest(&path)? != package.sha256 {
                 std::fs::remove_file(&path).with_context(|| format!("cannot delete {}", path.display()))?;
             }
         }
-        Ok(())
+        run_within(step, self.command("apt-get").current_dir(&archives).args(["-q", "download"]).args(names))?;
+        packages.iter().map(|package| package.verified_in(&archives)).collect()
     }
 
     fn command(&self, program: &str) -> Command {
@@ -114,6 +112,37 @@ impl Apt {
     }
 }
 
+/// What the signed lists say of a package.
+#[derive(Debug, PartialEq, Eq)]
+struct Package {
+    file_name: String,
+    sha256: String,
+}
+
+impl Package {
+    /// Out of a line of `--print-uris`: `'address' file-name size SHA256:digest`.
+    fn of_line(line: &str) -> Option<Self> {
+        let mut words = line.strip_prefix('\'')?.split_whitespace().skip(1);
+        let (file_name, _size, digest) = (words.next()?, words.next()?, words.next()?);
+        Some(Self { file_name: file_name.to_owned(), sha256: digest.strip_prefix("SHA256:")?.to_owned() })
+    }
+
+    fn verified_in(&self, folder: &Path) -> Result<PathBuf> {
+        let path = folder.join(&self.file_name);
+        let found = digest(&path)?;
+        ensure!(found == self.sha256, "{} has SHA-256 {found}, not the {} of the lists", path.display(), self.sha256);
+        Ok(path)
+    }
+}
+
+/// SHA-256 of a file in lower-case hexadecimal digits.
+fn digest(path: &Path) -> Result<String> {
+    // The largest package has 90 MB; read whole, it needs no loop.
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let hash = Sha256::digest(bytes);
+    Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// Names in the answer of `apt-cache depends`: of alternatives (`|Depends`) the first, of virtual packages none.
 fn dependencies(answer: &str) -> impl Iterator<Item = &str> {
     let mut is_alternative = false;
@@ -128,6 +157,23 @@ fn dependencies(answer: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_package_that_differs_from_the_signed_lists_is_refused() {
+        let line = "'http://mirror.example/z_1%3a1.deb' z_1%3a1.deb 3 \
+                    SHA256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let package = Package::of_line(line).expect("the line is one of apt's");
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let file = folder.path().join("z_1%3a1.deb");
+        assert!(package.verified_in(folder.path()).is_err(), "the file is not there yet");
+
+        std::fs::write(&file, "abc").expect("the folder can be written to");
+        assert_eq!(package.verified_in(folder.path()).expect("the digest is that of abc"), file);
+        std::fs::write(&file, "abd").expect("the folder can be written to");
+        let error = package.verified_in(folder.path()).expect_err("the size is right and the bytes are not");
+        assert!(error.to_string().contains("z_1%3a1.deb"), "{error}");
+        assert_eq!(Package::of_line("Reading package lists..."), None);
+    }
 
     #[test]
     fn reads_dependencies_and_takes_the_first_of_alternatives() {

@@ -67,17 +67,17 @@ impl DebianCompiler {
         apt.update(step)?;
         let packages = apt.closure(&PACKAGES, &LEFT_OUT)?;
         step.say(&format!("{} packages", packages.len()));
-        apt.download(&packages, step)?;
+        let archives = apt.download(&packages, step)?;
 
         let unpacked = work.join("root");
         discard(&unpacked)?;
-        unpack(&apt.archives(), &unpacked, step)?;
+        unpack(&archives, &unpacked, step)?;
         for folder in PRUNED {
             discard(&unpacked.join(folder))?;
         }
         let wrapper = unpacked.join("bin/rustc");
         write_wrapper(&wrapper, platform)?;
-        check(&wrapper, &unpacked, platform).inspect_err(|_| drop(apt.forget_archives()))?;
+        check(&wrapper, &unpacked, platform)?;
 
         let root = toolchains.join(format!("wasm32-wasip2-debian-{RECIPE}"));
         discard(&root)?;
@@ -153,18 +153,15 @@ impl Platform {
     }
 }
 
-/// Unpacks every package of a folder into another.
-fn unpack(archives: &Path, into: &Path, step: &Step) -> Result<()> {
+/// Unpacks packages into a folder.
+fn unpack(packages: &[PathBuf], into: &Path, step: &Step) -> Result<()> {
     std::fs::create_dir_all(into).with_context(|| format!("cannot create {}", into.display()))?;
-    let mut unpacked_bytes = 0;
-    for entry in archives.read_dir().with_context(|| format!("cannot read {}", archives.display()))? {
-        let package = entry?.path();
-        if package.extension().is_some_and(|extension| extension == "deb") {
-            capture(Command::new("dpkg").arg("--extract").arg(&package).arg(into))?;
-            unpacked_bytes += package.metadata().map_or(0, |metadata| metadata.len());
-        }
+    let mut size_bytes = 0;
+    for package in packages {
+        capture(Command::new("dpkg").arg("--extract").arg(package).arg(into))?;
+        size_bytes += package.metadata().map_or(0, |metadata| metadata.len());
     }
-    step.say(&format!("{} of packages unpacked", readable_bytes(unpacked_bytes)));
+    step.say(&format!("{} of packages unpacked", readable_bytes(size_bytes)));
     Ok(())
 }
 
