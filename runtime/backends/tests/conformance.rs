@@ -233,7 +233,11 @@ fn wrong_inputs_are_refused_and_the_session_goes_on() {
     for mut session in suite.sessions() {
         let placement = session.info().placement;
         for (what, batch) in &cases {
-            session.run(batch).expect_err(&format!("{placement}: {what}"));
+            let error = session.run(batch).expect_err(&format!("{placement}: {what}"));
+            // ONNX Runtime finds out about a row that is too long in the middle of the graph, and blames the graph.
+            if *what != "longer than any position" {
+                assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{placement}: {what}: {error}");
+            }
         }
         let vector = pooled(session.as_mut(), &good);
         assert_close(&vector[0], suite.real.golden.vector(0), &format!("{placement}: after bad inputs"));

@@ -2,8 +2,8 @@
 
 use wisp_backends::Libraries;
 use wisp_core::{
-    Axis, Backend, BackendId, Batch, DataType, Device, LoadRequest, ModelFormat, NamedTensor, Precision, Signature,
-    Tensor, TensorSpec,
+    Axis, BackendId, Batch, DataType, Device, LoadRequest, ModelFormat, NamedTensor, Precision, Signature, Tensor,
+    TensorSpec,
 };
 use wisp_model_store::ONNX_RUNTIME;
 use wisp_testing::RealModel;

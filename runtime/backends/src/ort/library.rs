@@ -1,9 +1,10 @@
 //! Opening the shared library of ONNX Runtime once per process.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use ort::environment::Environment;
+use ort::logging::LogLevel;
 use wisp_core::BackendError;
 
 /// The library and its environment, alive until the process ends.
@@ -32,6 +33,7 @@ pub(super) fn open(path: Option<&Path>) -> Result<&'static Library, BackendError
         .map_err(|error| unavailable(error.to_string()))?
         .with_name("wisp")
         .with_telemetry(false)
+        .with_logger(Arc::new(log))
         .build()
         .map_err(|error| unavailable(error.to_string()))?;
     // Leaked on purpose: ONNX Runtime must not be unloaded while threads of its pools may run, and `ort` allows one
@@ -39,6 +41,16 @@ pub(super) fn open(path: Option<&Path>) -> Result<&'static Library, BackendError
     let library: &'static Library = Box::leak(Box::new(Library { environment, path: path.to_owned(), version }));
     *slot = Some(library);
     Ok(library)
+}
+
+/// The library's own log, into ours. What fails is also returned as an error, to whoever caused it: a guest that sends bad
+/// values must not be able to fill the operator's log, so nothing but a fatal fault is loud here.
+fn log(level: LogLevel, category: &str, _id: &str, _code: &str, message: &str) {
+    match level {
+        LogLevel::Fatal => tracing::error!(target: "onnxruntime", category, "{message}"),
+        LogLevel::Error | LogLevel::Warning => tracing::debug!(target: "onnxruntime", category, "{message}"),
+        LogLevel::Info | LogLevel::Verbose => tracing::trace!(target: "onnxruntime", category, "{message}"),
+    }
 }
 
 fn unavailable(reason: impl Into<String>) -> BackendError {

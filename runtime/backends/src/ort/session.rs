@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ort::ErrorCode;
 use ort::session::{NoSelectedOutputs, RunOptions, Session};
 use wisp_core::{
     BackendError, BackendId, Batch, Cancel, Layout, LoadRequest, NamedTensor, Placement, SessionInfo, TensorSpec,
@@ -102,9 +103,14 @@ impl wisp_core::Session for OrtSession {
     }
 }
 
-/// A run that was terminated fails like any other; the library's message is the only sign.
+/// A run that was terminated fails like any other; the library's message is the only sign. Values that the graph cannot
+/// take, such as a token id beyond the vocabulary, are the caller's fault.
 fn failure(error: &ort::Error) -> BackendError {
-    if error.message().contains("terminate flag") { BackendError::Cancelled } else { run_error(error) }
+    match error.code() {
+        _ if error.message().contains("terminate flag") => BackendError::Cancelled,
+        ErrorCode::InvalidArgument => BackendError::Input(error.message().to_owned()),
+        _ => run_error(error),
+    }
 }
 
 /// Compares what the manifest promises with what the graph has, so that a swapped file fails at load and not at run.

@@ -1,9 +1,7 @@
 //! `wisp serve` as clients and operators meet it: real sockets, real guest, real model.
 
-use std::time::Duration;
-
 use crate::support::{self, Server};
-use tonic::{Code, Request};
+use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -72,13 +70,11 @@ async fn every_bad_request_has_its_status_and_the_next_one_works() {
 #[tokio::test]
 async fn a_deadline_that_passes_is_deadline_exceeded() {
     let Some(server) = Server::start("a_deadline_that_passes_is_deadline_exceeded", &[]) else { return };
-    let mut client = server.client().await;
     let texts = vec!["harbour ".repeat(200); 512];
-    let mut late = Request::new(EmbedRequest { texts, ..EmbedRequest::default() });
-    // As a header alone: the client itself keeps waiting, so the status is the server's.
-    late.metadata_mut().insert("grpc-timeout", "60m".parse().expect("valid"));
-    let status = client.embed(late).await.expect_err("takes seconds");
-    assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+    let message = EmbedRequest { texts, ..EmbedRequest::default() };
+    let status = support::status_of_bare_request(&server.address, "60m", &message).await;
+    assert_eq!(status, (Code::DeadlineExceeded as i32).to_string());
+    let mut client = server.client().await;
     client.embed(request(["the next request"])).await.expect("embeds");
     server.stop_cleanly();
 }
@@ -106,7 +102,9 @@ async fn sigterm_finishes_what_was_begun_and_exits_with_success() {
     let texts = vec!["harbour ".repeat(100); 64];
     let mut running = client.clone();
     let begun = tokio::spawn(async move { running.embed(EmbedRequest { texts, ..EmbedRequest::default() }).await });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    tokio::task::yield_now().await;
+    // Sent later over the same connection: once this one is answered, the first has arrived.
+    client.embed(request(["marker"])).await.expect("embeds");
     server.stop_cleanly();
     let answer = begun.await.expect("no panic").expect("was finished").into_inner();
     assert_eq!(answer.embeddings.len(), 64);

@@ -86,3 +86,28 @@ pub(crate) async fn reflected_services(channel: Channel) -> Vec<String> {
         other => panic!("{other:?}"),
     }
 }
+
+/// Sends one request over bare HTTP/2 and returns `grpc-status`. The generated client has a timer of its own for
+/// `grpc-timeout`, which would answer in place of the server.
+pub(crate) async fn status_of_bare_request(address: &str, timeout: &str, message: &impl prost::Message) -> String {
+    let stream = tokio::net::TcpStream::connect(address).await.expect("the server listens");
+    let (sender, connection) = h2::client::handshake(stream).await.expect("speaks HTTP/2");
+    let connection = tokio::spawn(connection);
+    let request = http::Request::post(format!("http://{address}/wisp.v1.InferenceService/Embed"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("grpc-timeout", timeout)
+        .body(())
+        .expect("a request");
+    let mut sender = sender.ready().await.expect("ready");
+    let (response, mut body) = sender.send_request(request, false).expect("sent");
+    let encoded = message.encode_to_vec();
+    let length = u32::try_from(encoded.len()).expect("a short message").to_be_bytes();
+    // Frame of the gRPC protocol: not compressed, length, message.
+    body.send_data([&[0][..], &length, &encoded].concat().into(), true).expect("sent");
+    let response = response.await.expect("answers");
+    let status = response.headers().get("grpc-status").expect("an error stands in the headers").clone();
+    drop(response);
+    connection.abort();
+    status.to_str().expect("digits").to_owned()
+}
