@@ -14,6 +14,9 @@ use crate::error::CallError;
 use crate::state::State;
 use crate::{GrantedModel, Grants, Guest, Limits};
 
+/// Longest message of a guest that is passed on: it travels in a header, and clients limit those.
+const MESSAGE_LIMIT_CHARS: usize = 1024;
+
 /// A request to embed.
 #[derive(Clone, Debug)]
 pub struct EmbedCall {
@@ -124,6 +127,7 @@ impl Guest {
         let deadline = call.deadline.map_or(wall_end, |deadline| deadline.min(wall_end));
         let state = State::new(Arc::clone(&call.deployment), call.grants, call.limits, deadline);
         let mut store = self.store(state);
+        let _running = self.ticker.run();
 
         let inputs = match call.inputs {
             EmbedInputs::Texts(texts) => Inputs::Texts(texts),
@@ -164,6 +168,7 @@ impl Guest {
         let limits = Limits::default();
         let state = State::new(Arc::clone(deployment), Arc::clone(grants), limits, Instant::now() + limits.wall);
         let mut store = self.store(state);
+        let _running = self.ticker.run();
         match self.embedder.instantiate_async(&mut store).await {
             Ok(_) => Ok(()),
             Err(error) => Err(self.explain(&error, store.data())),
@@ -225,6 +230,7 @@ fn late(deployment: &Arc<str>, limits: Limits, is_wall: bool) -> CallError {
 /// The guest's own error, or the host's that it passed on: `wasi:nn` has fewer codes than there are kinds, so a failure
 /// that came from the host gets its kind back.
 fn passed_on(state: &State, kind: ErrorKind, message: String, late: impl Fn() -> CallError) -> CallError {
+    let message: String = message.chars().take(MESSAGE_LIMIT_CHARS).collect();
     match &state.last_failure {
         Some((ErrorKind::DeadlineExceeded, _)) if Instant::now() >= state.deadline => late(),
         Some((host_kind, host_message)) if message.contains(host_message.as_str()) => {

@@ -6,7 +6,7 @@ use wasmtime::component::Component;
 use wasmtime::{Engine, Precompiled};
 
 use crate::bindings::EmbedderPre;
-use crate::sandbox::EpochTicker;
+use crate::epoch::EpochTicker;
 use crate::state::State;
 use crate::{Host, HostError};
 
@@ -19,7 +19,7 @@ pub struct Guest {
     name: Arc<str>,
     wasm_bytes: usize,
     /// A guest outlives the host it came from, and its time limit needs the epoch to go on.
-    _ticker: Arc<EpochTicker>,
+    pub(crate) ticker: Arc<EpochTicker>,
 }
 
 impl Guest {
@@ -44,7 +44,7 @@ impl Guest {
             max_instances: host.config.max_instances,
             name: name.into(),
             wasm_bytes: wasm.len(),
-            _ticker: Arc::clone(&host.ticker),
+            ticker: Arc::clone(&host.ticker),
         })
     }
 

@@ -18,6 +18,7 @@ mod bindings;
 mod cache;
 mod call;
 mod convert;
+mod epoch;
 mod error;
 mod grants;
 mod guest;

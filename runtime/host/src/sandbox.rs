@@ -1,18 +1,14 @@
 //! The Wasm engine: pooled memory, fibers, epochs, and the linker that every guest is linked with once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use crate::bindings::Embedder;
+use crate::epoch::EpochTicker;
 use crate::state::State;
 use crate::{AotCache, Guest, HostError};
-
-/// How often a guest that computes gives way to others, and the grain of its time limit.
-const EPOCH: Duration = Duration::from_millis(5);
 
 /// Stack of a guest's fiber; the part that Wasm frames may use is below.
 const FIBER_STACK_BYTES: usize = 1 << 20;
@@ -67,7 +63,13 @@ impl Host {
     /// [`HostError::Engine`] when the machine cannot give what the configuration asks for, such as address space.
     pub fn new(config: HostConfig) -> Result<Self, HostError> {
         let broken = |error: wasmtime::Error| HostError::Engine(format!("{error:#}"));
-        let engine = Engine::new(&engine_config(&config)).map_err(broken)?;
+        let engine = Engine::new(&engine_config(&config)).map_err(|error| {
+            let (instances, memory) = (config.max_instances, config.max_memory_bytes);
+            HostError::Engine(format!(
+                "{error:#}; address space for {instances} instances of {memory} bytes is reserved, so fewer requests in \
+                 flight (server.limits.inflight_requests) or less memory (limits.memory_bytes) may help"
+            ))
+        })?;
         let linker = linker(&engine).map_err(broken)?;
         let ticker = EpochTicker::start(engine.clone()).map_err(|error| HostError::Engine(error.to_string()))?;
         Ok(Self { engine, linker: Arc::new(linker), config: Arc::new(config), ticker: Arc::new(ticker) })
@@ -118,29 +120,4 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     Embedder::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     Ok(linker)
-}
-
-/// The thread that moves the engine's epoch on, as long as a host or a guest holds it: without it, no guest gives way.
-pub(crate) struct EpochTicker {
-    is_stopped: Arc<AtomicBool>,
-}
-
-impl EpochTicker {
-    fn start(engine: Engine) -> std::io::Result<Self> {
-        let is_stopped = Arc::new(AtomicBool::new(false));
-        let stop = Arc::clone(&is_stopped);
-        std::thread::Builder::new().name("wisp-epoch".to_owned()).spawn(move || {
-            while !stop.load(Ordering::Relaxed) {
-                std::thread::sleep(EPOCH);
-                engine.increment_epoch();
-            }
-        })?;
-        Ok(Self { is_stopped })
-    }
-}
-
-impl Drop for EpochTicker {
-    fn drop(&mut self) {
-        self.is_stopped.store(true, Ordering::Relaxed);
-    }
 }
