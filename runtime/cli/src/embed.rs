@@ -13,8 +13,8 @@ use crate::placement::{ConfigOptions, PlacementOptions};
 use crate::progress::Console;
 use crate::{GlobalOptions, neighbours, npy, output, table, texts};
 
-/// Texts that go through the guest in one request.
-const REQUEST_TEXTS: usize = 256;
+/// Texts that go through the guest in one request: few enough that long ones stay far inside the guest's time limit.
+const REQUEST_TEXTS: usize = 32;
 
 /// Embed texts with a deployment's guest, and show each text's nearest neighbour.
 #[derive(Args)]

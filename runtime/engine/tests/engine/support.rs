@@ -13,8 +13,10 @@ pub(crate) fn config(test: &str, backend: BackendId) -> Option<Config> {
     let model = config.models.get_mut(MODEL).expect("the default model");
     model.placement = vec![Placement { backend, device: Device::Cpu }];
     // The module as it was built last, whatever was built into this binary.
-    add_guest(&mut config, test, "embedder", "embedder", GuestLimits::default())?;
-    add_guest(&mut config, test, "portable", "embedder-portable", GuestLimits::default())?;
+    // Time enough for all texts at once on the slowest machine.
+    let patient = GuestLimits { wall_ms: 120_000, ..GuestLimits::default() };
+    add_guest(&mut config, test, "embedder", "embedder", patient.clone())?;
+    add_guest(&mut config, test, "portable", "embedder-portable", patient)?;
     Some(config)
 }
 
