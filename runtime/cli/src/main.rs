@@ -94,7 +94,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("wisp: {error:#}");
+            eprintln!("wisp: {}", output::explain(&error));
             ExitCode::FAILURE
         }
     }
