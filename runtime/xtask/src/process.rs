@@ -56,20 +56,26 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 pub(crate) fn run_within(step: &Step, command: &mut Command) -> Result<String> {
     let shown = describe(command);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    if !step.relays() {
+        // Through a pipe cargo shows how far it is only when asked to.
+        command.env("CARGO_TERM_PROGRESS_WHEN", "always").env("CARGO_TERM_PROGRESS_WIDTH", "100");
+    }
     let mut child = command.spawn().with_context(|| format!("cannot start `{shown}`"))?;
     let stderr = child.stderr.take().context("the child's standard error is piped")?;
     let stdout = child.stdout.take().context("the child's standard output is piped")?;
 
     let reader = std::thread::spawn(move || std::io::read_to_string(stdout));
     let mut last_lines = VecDeque::new();
-    for line in BufReader::new(stderr).lines() {
-        let line = line.with_context(|| format!("cannot read the messages of `{shown}`"))?;
-        step.relay(&line);
-        if last_lines.len() == SHOWN_LINES {
-            last_lines.pop_front();
+    for_each_message(BufReader::new(stderr), |message, is_final| {
+        step.relay(message);
+        if is_final {
+            if last_lines.len() == SHOWN_LINES {
+                last_lines.pop_front();
+            }
+            last_lines.push_back(message.to_owned());
         }
-        last_lines.push_back(line);
-    }
+    })
+    .with_context(|| format!("cannot read the messages of `{shown}`"))?;
     let status = child.wait().with_context(|| format!("cannot wait for `{shown}`"))?;
     let Ok(stdout) = reader.join() else { bail!("the thread that reads the output of `{shown}` panicked") };
     if status.success() {
@@ -89,6 +95,26 @@ pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
 /// Whether a path is a file that may be executed.
 pub(crate) fn is_executable(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+/// Calls back for each line, and for each that a carriage return ends: such a line is not final, the next overwrites it.
+fn for_each_message(mut reader: impl BufRead, mut call: impl FnMut(&str, bool)) -> std::io::Result<()> {
+    let mut message = Vec::new();
+    loop {
+        let bytes = reader.fill_buf()?;
+        let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+        message.extend_from_slice(&bytes[..end.unwrap_or(bytes.len())]);
+        let is_final = end.is_none_or(|end| bytes[end] == b'\n');
+        let (is_last, consumed) = (bytes.is_empty(), end.map_or(bytes.len(), |end| end + 1));
+        reader.consume(consumed);
+        if (end.is_some() || is_last) && !message.is_empty() {
+            call(&String::from_utf8_lossy(&message), is_final);
+            message.clear();
+        }
+        if is_last {
+            return Ok(());
+        }
+    }
 }
 
 /// The command as a user would type it.
@@ -129,6 +155,17 @@ mod tests {
     fn a_missing_program_is_named() {
         let error = capture(&mut Command::new("no-such-program-of-wisp")).expect_err("there is no such program");
         assert!(format!("{error:#}").contains("no-such-program-of-wisp"), "{error:#}");
+    }
+
+    #[test]
+    fn lines_that_a_carriage_return_ends_are_not_final() {
+        let mut messages = Vec::new();
+        // A buffer of three bytes, so that messages span several reads.
+        let reader = BufReader::with_capacity(3, "first\n  1/2: ä\r2/2\rsecond\n\nlast".as_bytes());
+        for_each_message(reader, |message, is_final| messages.push((message.to_owned(), is_final)))
+            .expect("bytes in memory can be read");
+        let messages: Vec<_> = messages.iter().map(|(message, is_final)| (message.as_str(), *is_final)).collect();
+        assert_eq!(messages, [("first", true), ("  1/2: ä", false), ("2/2", false), ("second", true), ("last", true)]);
     }
 
     #[test]
