@@ -33,7 +33,12 @@ impl Backend for CandleBackend {
             backend: BackendId::Candle,
             version: Some(CANDLE_VERSION.to_owned()),
             library: None,
-            devices: vec![DeviceReport { device: Device::Cpu, missing: None, precisions: vec![Precision::F32] }],
+            devices: vec![DeviceReport {
+                device: Device::Cpu,
+                name: None,
+                missing: None,
+                precisions: vec![Precision::F32],
+            }],
         }
     }
 

@@ -62,6 +62,7 @@ impl Backend for OrtBackend {
             library: opened.as_ref().map_or(self.library.clone(), |library| Some(library.path.clone())),
             devices: vec![DeviceReport {
                 device: Device::Cpu,
+                name: None,
                 missing: opened.err().map(|error| error.to_string()),
                 precisions: vec![Precision::F32],
             }],

@@ -58,6 +58,10 @@ impl Suite {
             device: Device::Cpu,
             precision: Precision::F32,
             threads: 2,
+            ragged: self.real.model.manifest.ragged.as_ref(),
+            static_shapes: &[],
+            compiled: None,
+            memory_limit_bytes: None,
         }
     }
 

@@ -64,6 +64,10 @@ fn every_element_type_passes_through_unchanged() {
             device: Device::Cpu,
             precision: Precision::F32,
             threads: 1,
+            ragged: None,
+            static_shapes: &[],
+            compiled: None,
+            memory_limit_bytes: None,
         };
         let mut session = backend.load(&request).unwrap_or_else(|error| panic!("{data_type}: {error}"));
         let bytes: Vec<u8> = (0..5 * data_type.size_bytes()).map(|byte| (byte * 37 % 120) as u8).collect();

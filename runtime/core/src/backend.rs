@@ -6,8 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BackendId, Batch, Device, ErrorKind, Kinded, Layout, NamedTensor, Placement, Precision, Signature, SignatureError,
-    TensorError,
+    BackendError, BackendId, Batch, Device, Layout, NamedTensor, Placement, Precision, Ragged, Signature, StaticShape,
 };
 
 /// The file format of a model.
@@ -18,15 +17,24 @@ pub enum ModelFormat {
     Safetensors,
     /// An ONNX graph with its weights.
     Onnx,
+    /// OpenVINO's own: a graph in XML; the weights are a sibling of the same name that ends in `.bin`.
+    OpenVino,
+    /// A TensorFlow Lite flat buffer.
+    TfLite,
 }
 
 impl ModelFormat {
+    /// Every format, for tables and tests.
+    pub const ALL: [Self; 4] = [Self::Safetensors, Self::Onnx, Self::OpenVino, Self::TfLite];
+
     /// The name used in manifests and messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Safetensors => "safetensors",
             Self::Onnx => "onnx",
+            Self::OpenVino => "openvino",
+            Self::TfLite => "tflite",
         }
     }
 }
@@ -77,10 +85,20 @@ pub struct LoadRequest<'a> {
     pub fused_outputs: &'a [FusedOutput],
     /// Where to run. A backend runs there or fails; it never chooses another device.
     pub device: Device,
-    /// Arithmetic to use. A backend uses it or fails.
+    /// Arithmetic to use. A backend uses it or fails. For [`Precision::Int8`] the file holds quantised weights, and the
+    /// backend does the rest of the arithmetic in whatever the device is fastest at.
     pub precision: Precision,
     /// Threads for one inference; from the cgroup, not the host's core count.
     pub threads: usize,
+    /// How rows of different lengths share a batch; `None` when all rows have one shape.
+    pub ragged: Option<&'a Ragged>,
+    /// Shapes that the session is compiled for, in any order; empty for free axes. Inputs are filled up to the smallest that
+    /// fits. For devices that take no free axes (NPUs).
+    pub static_shapes: &'a [StaticShape],
+    /// A folder where the backend may keep what it compiled, for this model file alone; `None` keeps nothing.
+    pub compiled: Option<&'a Path>,
+    /// Bytes of device memory that the session may take; `None` for as much as it needs.
+    pub memory_limit_bytes: Option<u64>,
 }
 
 /// What a loaded session is: the facts that responses, metrics and the scheduler need.
@@ -137,6 +155,15 @@ pub trait Backend: Send + Sync {
     /// What was found on this machine. Never fails: absence is a finding.
     fn probe(&self) -> BackendReport;
 
+    /// Inputs and outputs of a model file as its own format declares them, for models that have no manifest yet.
+    ///
+    /// # Errors
+    /// [`BackendError`] naming the library or file and the remedy.
+    fn inspect(&self, file: &Path, format: ModelFormat) -> Result<Signature, BackendError> {
+        let _ = file;
+        Err(BackendError::Unsupported { backend: self.id(), what: format!("reading the signature of {format} files") })
+    }
+
     /// Loads a model onto exactly the requested device and precision.
     ///
     /// # Errors
@@ -162,81 +189,10 @@ pub struct BackendReport {
 pub struct DeviceReport {
     /// The device.
     pub device: Device,
+    /// What the device calls itself, such as `NVIDIA H100`; `None` when the library does not say.
+    pub name: Option<String>,
     /// `None` when it can be used; otherwise what is missing and what to do.
     pub missing: Option<String>,
     /// Precisions it can run in.
     pub precisions: Vec<Precision>,
-}
-
-/// Why a model could not be loaded or run.
-#[derive(Debug, thiserror::Error)]
-pub enum BackendError {
-    /// The native library is not there or not usable.
-    #[error("{library} is not available: {reason}")]
-    Library {
-        /// Name of the library.
-        library: &'static str,
-        /// What was tried, and the remedy.
-        reason: String,
-    },
-    /// The backend cannot run on this device.
-    #[error("backend `{backend}` cannot use device `{device}`: {reason}")]
-    Device {
-        /// The backend.
-        backend: BackendId,
-        /// The device asked for.
-        device: Device,
-        /// What is missing.
-        reason: String,
-    },
-    /// The backend does not do what was asked for.
-    #[error("backend `{backend}` does not support {what}")]
-    Unsupported {
-        /// The backend.
-        backend: BackendId,
-        /// The format, precision, layout or type.
-        what: String,
-    },
-    /// The model file cannot be used.
-    #[error("model `{model}`: {}: {reason}", .file.display())]
-    Model {
-        /// Name of the model.
-        model: String,
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The tensors do not fit the model.
-    #[error(transparent)]
-    Signature(#[from] SignatureError),
-    /// The values or lengths in the tensors do not fit the model.
-    #[error("{0}")]
-    Input(String),
-    /// An output is not a tensor of a type that Wisp knows.
-    #[error(transparent)]
-    Tensor(#[from] TensorError),
-    /// The inference was cancelled.
-    #[error("inference was cancelled")]
-    Cancelled,
-    /// The library failed.
-    #[error("backend `{backend}` failed: {reason}")]
-    Run {
-        /// The backend.
-        backend: BackendId,
-        /// The library's own message.
-        reason: String,
-    },
-}
-
-impl Kinded for BackendError {
-    fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Library { .. } | Self::Device { .. } => ErrorKind::Unavailable,
-            Self::Unsupported { .. } => ErrorKind::Unsupported,
-            Self::Signature(_) | Self::Input(_) => ErrorKind::InvalidArgument,
-            Self::Cancelled => ErrorKind::Cancelled,
-            Self::Model { .. } | Self::Tensor(_) | Self::Run { .. } => ErrorKind::Internal,
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! What goes into a session: named tensors, padded or packed.
 
+use std::collections::BTreeMap;
+
 use crate::Tensor;
 
 /// A tensor under the name that the model gives it.
@@ -35,6 +37,26 @@ pub struct PackedBatch {
     pub inputs: Vec<NamedTensor>,
     /// Start of each row, and the end of the last: row `i` is `offsets[i]..offsets[i + 1]`. Starts at 0, strictly ascending.
     pub offsets: Vec<usize>,
+}
+
+/// The axis along which rows differ in length, and how shorter ones are filled up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ragged {
+    /// Index of the axis in the inputs.
+    pub axis: usize,
+    /// The input that is 1 where a row has a value and 0 where it was filled up.
+    pub mask_input: String,
+    /// What each input is filled up with.
+    pub pad_values: BTreeMap<String, f64>,
+}
+
+/// A shape that a session is compiled for, where its device takes no free axes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StaticShape {
+    /// Length of the batch axis.
+    pub rows: usize,
+    /// Length of the ragged axis; without meaning for models that have none.
+    pub length: usize,
 }
 
 /// One inference, in the layout that the session takes.

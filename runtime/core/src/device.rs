@@ -4,6 +4,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+mod combined;
+
+pub use combined::{COMBINED_LIMIT, Combination, CombinedDevice};
+
 /// A device a backend can run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Device {
@@ -13,11 +17,16 @@ pub enum Device {
     Gpu(u32),
     /// A neural processing unit: `npu`.
     Npu,
+    /// Several devices that the backend's library combines: `hetero:gpu:0,cpu` or `auto:npu,cpu`. Only OpenVINO has them,
+    /// and only an explicit placement names them.
+    Combined(CombinedDevice),
 }
 
 /// The backends Wisp knows by name. Whether one is compiled in, and whether its library is there, is another question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BackendId {
+    /// OpenVINO: `openvino`.
+    OpenVino,
     /// ONNX Runtime: `ort`.
     Ort,
     /// Candle: `candle`.
@@ -26,12 +35,13 @@ pub enum BackendId {
 
 impl BackendId {
     /// Every backend, in the order in which reports list them.
-    pub const ALL: [Self; 2] = [Self::Ort, Self::Candle];
+    pub const ALL: [Self; 3] = [Self::OpenVino, Self::Ort, Self::Candle];
 
     /// The id used in configuration, metrics and responses.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::OpenVino => "openvino",
             Self::Ort => "ort",
             Self::Candle => "candle",
         }
@@ -51,10 +61,10 @@ pub struct Placement {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlacementError {
     /// No such backend.
-    #[error("unknown backend `{0}`; one of ort, candle")]
+    #[error("unknown backend `{0}`; one of openvino, ort, candle")]
     Backend(String),
     /// No such device.
-    #[error("unknown device `{0}`; one of cpu, gpu:N, npu")]
+    #[error("unknown device `{0}`; one of cpu, gpu:N, npu, hetero:DEVICE,DEVICE, auto:DEVICE,DEVICE")]
     Device(String),
     /// No colon between backend and device.
     #[error("`{0}` is not a placement; write backend:device, such as ort:cpu")]
@@ -73,6 +83,7 @@ impl FromStr for Device {
                 .strip_prefix("gpu:")
                 .and_then(|index| index.parse().ok())
                 .map(Self::Gpu)
+                .or_else(|| CombinedDevice::parse(name).map(Self::Combined))
                 .ok_or_else(|| PlacementError::Device(name.to_owned())),
         }
     }
@@ -104,6 +115,7 @@ impl std::fmt::Display for Device {
             Self::Cpu => f.write_str("cpu"),
             Self::Gpu(index) => write!(f, "gpu:{index}"),
             Self::Npu => f.write_str("npu"),
+            Self::Combined(combined) => combined.fmt(f),
         }
     }
 }
@@ -144,7 +156,15 @@ mod tests {
 
     #[test]
     fn placements_read_back_as_written() {
-        for text in ["ort:cpu", "ort:gpu:0", "ort:gpu:3", "candle:cpu"] {
+        for text in [
+            "ort:cpu",
+            "ort:gpu:0",
+            "ort:gpu:3",
+            "candle:cpu",
+            "openvino:npu",
+            "openvino:hetero:gpu:1,cpu",
+            "openvino:auto:npu,gpu:0,cpu",
+        ] {
             assert_eq!(text.parse::<Placement>().expect(text).to_string(), text);
         }
     }
@@ -153,9 +173,9 @@ mod tests {
     fn bad_placements_name_the_wrong_part() {
         for (text, message) in [
             ("cpu", "`cpu` is not a placement; write backend:device, such as ort:cpu"),
-            ("tpu:cpu", "unknown backend `tpu`; one of ort, candle"),
-            ("ort:gpu:x", "unknown device `gpu:x`; one of cpu, gpu:N, npu"),
-            ("ort:", "unknown device ``; one of cpu, gpu:N, npu"),
+            ("tpu:cpu", "unknown backend `tpu`; one of openvino, ort, candle"),
+            ("ort:gpu:x", "unknown device `gpu:x`; one of cpu, gpu:N, npu, hetero:DEVICE,DEVICE, auto:DEVICE,DEVICE"),
+            ("ort:", "unknown device ``; one of cpu, gpu:N, npu, hetero:DEVICE,DEVICE, auto:DEVICE,DEVICE"),
         ] {
             assert_eq!(text.parse::<Placement>().expect_err(text).to_string(), message);
         }

@@ -1,6 +1,6 @@
 //! The vocabulary of Wisp: tensors, signatures, devices, and the two traits that an inference backend implements.
 //!
-//! A [`Backend`] is a native library that can run models (ONNX Runtime, Candle). It loads a model onto a device as a
+//! A [`Backend`] is a native library that can run models (OpenVINO, ONNX Runtime, Candle). It loads a model onto a device as a
 //! [`Session`], which turns a [`Batch`] of named [`Tensor`]s into named output tensors. Everything above this crate
 //! (scheduler, host, engine) speaks only these types, and everything that can go wrong anywhere carries an [`ErrorKind`],
 //! from which the edges choose a gRPC status or a `wasi:nn` error code.
@@ -19,6 +19,7 @@
 
 pub mod aligned;
 mod backend;
+mod backend_error;
 mod batch;
 mod data_type;
 mod device;
@@ -29,12 +30,12 @@ mod signature;
 mod tensor;
 
 pub use backend::{
-    Backend, BackendError, BackendReport, Cancel, DeviceReport, FusedOutput, LoadRequest, ModelFormat, Pooling,
-    Session, SessionInfo,
+    Backend, BackendReport, Cancel, DeviceReport, FusedOutput, LoadRequest, ModelFormat, Pooling, Session, SessionInfo,
 };
-pub use batch::{Batch, Layout, NamedTensor, PackedBatch};
+pub use backend_error::BackendError;
+pub use batch::{Batch, Layout, NamedTensor, PackedBatch, Ragged, StaticShape};
 pub use data_type::{DataType, Element};
-pub use device::{BackendId, Device, Placement, PlacementError};
+pub use device::{BackendId, COMBINED_LIMIT, Combination, CombinedDevice, Device, Placement, PlacementError};
 pub use error::{ErrorKind, Kinded};
 pub use precision::{Precision, PrecisionError};
 pub use signature::{Axis, Signature, SignatureError, TensorSpec};

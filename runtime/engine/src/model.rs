@@ -180,6 +180,10 @@ impl Loader<'_> {
             device: placement.device,
             precision,
             threads: threads(),
+            ragged: manifest.ragged.as_ref(),
+            static_shapes: &[],
+            compiled: None,
+            memory_limit_bytes: None,
         };
         backend.load(&request).map_err(|error| error.to_string())
     }

@@ -48,7 +48,7 @@ pub use home::Home;
 pub use library::{LibraryFile, NativeLibrary, ONNX_RUNTIME, PlatformWheel};
 pub use manifest::{
     Batching, Derived, EmbeddingSpec, Exporter, FileSource, GoldenSpec, HubSource, MANIFEST_LIMIT_BYTES, Manifest,
-    ManifestError, ModelFile, Ragged, Source, Task, TokenizerSpec, Tolerance, WheelSource,
+    ManifestError, ModelFile, Source, Task, TokenizerSpec, Tolerance, WheelSource,
 };
 pub use model::{LocalModel, Model};
 pub use npy::NpyError;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
-use wisp_core::{BackendId, ModelFormat, Pooling, Precision, Signature};
+use wisp_core::{BackendId, ModelFormat, Pooling, Precision, Ragged, Signature};
 
 pub use error::ManifestError;
 
@@ -146,17 +146,6 @@ pub enum Exporter {
     /// BERT-class safetensors to ONNX: `bert-onnx`, [`wisp_model_export::export_bert`].
     #[serde(rename = "bert-onnx")]
     BertOnnx,
-}
-
-/// The axis along which rows differ in length, and how shorter ones are filled up.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Ragged {
-    /// Index of the axis in the inputs.
-    pub axis: usize,
-    /// The input that is 1 where a row has a value and 0 where it was filled up.
-    pub mask_input: String,
-    /// What each input is filled up with.
-    pub pad_values: BTreeMap<String, f64>,
 }
 
 /// How text becomes inputs.

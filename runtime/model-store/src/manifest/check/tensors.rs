@@ -1,11 +1,11 @@
 //! That everything said about inputs and outputs fits the signature.
 
 use toml::Spanned;
-use wisp_core::{Axis, DataType, RANK_LIMIT, Signature, TensorSpec};
+use wisp_core::{Axis, DataType, RANK_LIMIT, Ragged, Signature, TensorSpec};
 
 use super::{Checked, Checker, quoted};
 use crate::manifest::document::{EmbeddingTable, RaggedTable, SignatureTable, TensorTable, TokenizerTable};
-use crate::manifest::{EmbeddingSpec, ModelFile, Ragged, TokenizerSpec};
+use crate::manifest::{EmbeddingSpec, ModelFile, TokenizerSpec};
 
 impl Checker<'_> {
     pub(super) fn signature(&self, table: &SignatureTable) -> Checked<Signature> {
