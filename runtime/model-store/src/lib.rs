@@ -45,7 +45,7 @@ pub use fetch::{FetchError, Origins};
 pub use folder::{FileCheck, FileState};
 pub use golden::{GoldenError, GoldenVectors};
 pub use home::Home;
-pub use library::{LibraryFile, NativeLibrary, ONNX_RUNTIME, PlatformWheel};
+pub use library::{LibraryFile, NativeLibrary, ONNX_RUNTIME, ONNX_RUNTIME_CUDA, OPENVINO, PlatformWheel};
 pub use manifest::{
     Batching, Derived, EmbeddingSpec, Exporter, FileSource, GoldenSpec, HubSource, MANIFEST_LIMIT_BYTES, Manifest,
     ManifestError, ModelFile, Source, Task, TokenizerSpec, Tolerance, WheelSource,

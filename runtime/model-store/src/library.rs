@@ -1,11 +1,17 @@
 //! Native libraries that backends load at run time, out of pip wheels pinned for every platform.
 
+mod onnxruntime;
+mod openvino;
+
 use std::path::PathBuf;
 
 use crate::fetch::wheel::{self, Request};
 use crate::fetch::{Context, Wanted};
 use crate::folder::{CacheFolder, Depth};
 use crate::pin::Pin;
+pub use onnxruntime::{ONNX_RUNTIME, ONNX_RUNTIME_CUDA};
+pub use openvino::OPENVINO;
+
 use crate::{Access, FetchAttempt, FileState, NoProgress, Progress, Sha256Digest, Store, StoreError};
 
 /// A native library of one exact version.
@@ -51,89 +57,7 @@ pub struct LibraryFile {
     pub sha256: Sha256Digest,
 }
 
-/// ONNX Runtime, CPU build; 1.31.1 is the last version whose CUDA provider is published as well.
-pub static ONNX_RUNTIME: NativeLibrary = NativeLibrary {
-    name: "onnxruntime",
-    version: "1.31.1",
-    wheels: &[
-        PlatformWheel {
-            os: "linux",
-            arch: "x86_64",
-            tag: "manylinux_2_28_x86_64",
-            size_bytes: 23_753_652,
-            sha256: pinned("5752bd508126ae7c49894d3b9d2e83f0c3d487319246d04c444b393308d7ad7f"),
-            library: LibraryFile {
-                folder: "onnxruntime/capi/",
-                name: "libonnxruntime.so.1.31.1",
-                size_bytes: 29_352_200,
-                sha256: pinned("fc44112fbe06d7d689c57e11d3862031f64711007e4ee020f8eed5185fd2c1d3"),
-            },
-            companions: &[
-                LibraryFile {
-                    folder: "onnxruntime/capi/",
-                    name: "libonnxruntime_providers_shared.so",
-                    size_bytes: 14_632,
-                    sha256: pinned("086ec1d5388f64153d9c63470d126693db9a182c8ce236d3a1119068471b8a0d"),
-                },
-                ONNX_RUNTIME_LICENSE,
-                ONNX_RUNTIME_NOTICES,
-            ],
-        },
-        PlatformWheel {
-            os: "linux",
-            arch: "aarch64",
-            tag: "manylinux_2_28_aarch64",
-            size_bytes: 21_413_526,
-            sha256: pinned("da05378364c44d4407e463982d2bf8d5e4cfea873283757e48beeb41df97b7f3"),
-            library: LibraryFile {
-                folder: "onnxruntime/capi/",
-                name: "libonnxruntime.so.1.31.1",
-                size_bytes: 25_265_040,
-                sha256: pinned("8aa3b76b28c778a2b1dd660d34161adb1d508c9ccd04ff9dc80e26eca5df8467"),
-            },
-            companions: &[
-                LibraryFile {
-                    folder: "onnxruntime/capi/",
-                    name: "libonnxruntime_providers_shared.so",
-                    size_bytes: 198_792,
-                    sha256: pinned("3b6be288fbfb7dff8770d08a23defdde18e8f7e0f5a2b344a0e5e238c999ea88"),
-                },
-                ONNX_RUNTIME_LICENSE,
-                ONNX_RUNTIME_NOTICES,
-            ],
-        },
-        PlatformWheel {
-            os: "macos",
-            arch: "aarch64",
-            tag: "macosx_14_0_arm64",
-            size_bytes: 20_871_676,
-            sha256: pinned("60b6b69bfe580eab576cacc5d132a0e9cf2a37fcfd18d46dd191042b1d1ed0d7"),
-            library: LibraryFile {
-                folder: "onnxruntime/capi/",
-                name: "libonnxruntime.1.31.1.dylib",
-                size_bytes: 33_037_336,
-                sha256: pinned("f8b06155feece624e55e49124340eea279da812529ae6fbc46a9f2be9c9cad2e"),
-            },
-            companions: &[ONNX_RUNTIME_LICENSE, ONNX_RUNTIME_NOTICES],
-        },
-    ],
-};
-
-const ONNX_RUNTIME_LICENSE: LibraryFile = LibraryFile {
-    folder: "onnxruntime/",
-    name: "LICENSE",
-    size_bytes: 1_073,
-    sha256: pinned("2f07c72751aed99790b8a4869cf2311df85a860b22ded05fa22803587a48922c"),
-};
-
-const ONNX_RUNTIME_NOTICES: LibraryFile = LibraryFile {
-    folder: "onnxruntime/",
-    name: "ThirdPartyNotices.txt",
-    size_bytes: 338_088,
-    sha256: pinned("143764b952fdb1a7c69ce653bfba74a7744d6a8a573bfb73e235fba356c83de3"),
-};
-
-/// A digest of the tables above; a wrong one does not compile.
+/// A digest of the tables; a wrong one does not compile.
 const fn pinned(hex: &str) -> Sha256Digest {
     match Sha256Digest::from_hex(hex) {
         Some(digest) => digest,
@@ -286,6 +210,45 @@ mod tests {
         let expected = "onnxruntime 1.31.1 has no build for plan9-mips; \
                         there are builds for linux-x86_64, linux-aarch64, macos-aarch64";
         assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn tables_are_complete_and_unambiguous() {
+        for library in [&ONNX_RUNTIME, &ONNX_RUNTIME_CUDA, &OPENVINO] {
+            for wheel in library.wheels {
+                assert!(wheel.tag.ends_with(if wheel.os == "macos" { "arm64" } else { wheel.arch }), "{}", wheel.tag);
+                let names: Vec<_> = wheel.files().map(|file| file.name).collect();
+                let unique: std::collections::BTreeSet<_> = names.iter().collect();
+                assert_eq!(unique.len(), names.len(), "{names:?} share one folder");
+                assert!(names.contains(&"LICENSE"), "{names:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn openvino_has_the_plugins_and_front_ends_of_its_platform() {
+        let names = |os, arch| -> Vec<_> {
+            OPENVINO.wheel_for(os, arch).expect("published").files().map(|file| file.name).collect()
+        };
+        let x86 = names("linux", "x86_64");
+        assert_eq!(x86[0], "libopenvino_c.so.2641");
+        for name in ["libopenvino_intel_cpu_plugin.so", "libopenvino_intel_gpu_plugin.so", "cache.json", "libtbb.so.12"]
+        {
+            assert!(x86.contains(&name), "{name}");
+        }
+        assert!(names("linux", "aarch64").contains(&"libopenvino_arm_cpu_plugin.so"));
+        assert_eq!(names("macos", "aarch64")[0], "libopenvino_c.2641.dylib");
+        for foreign in ["paddle", "pytorch", "tensorflow_frontend", "jax", "gguf"] {
+            assert!(!x86.iter().any(|name| name.contains(foreign)), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn the_cuda_build_holds_its_provider() {
+        let wheel = ONNX_RUNTIME_CUDA.wheel_for("linux", "x86_64").expect("published");
+        assert_eq!(wheel.library.name, "libonnxruntime.so.1.31.1");
+        assert!(wheel.files().any(|file| file.name == "libonnxruntime_providers_cuda.so"));
+        assert!(matches!(ONNX_RUNTIME_CUDA.wheel_for("macos", "aarch64"), Err(StoreError::Platform { .. })));
     }
 
     #[test]
