@@ -1,24 +1,30 @@
 //! The BERT encoder (Devlin et al. 2018, arXiv:1810.04805) as an ONNX graph, in the node patterns that runtimes fuse.
 //!
-//! Operator set 12 and LayerNorm in its elementary operations, rather than a newer set, because ONNX Runtime fuses
-//! attention only there; what that was measured to bring is in `docs/decisions/0002-onnx-export-in-rust.md`.
+//! In f32: operator set 12 and LayerNorm in its elementary operations, rather than a newer set, because ONNX Runtime fuses
+//! attention only there; what that was measured to bring is in `docs/decisions/0002-onnx-export-in-rust.md`. In int8: set
+//! 13, the first whose `DequantizeLinear` takes one scale a channel.
 
 use crate::ExportError;
 use crate::config::BertConfig;
-use crate::graph::{Axis, Graph, Value, dim, int, ints};
-use crate::onnx::FLOAT;
+use crate::graph::{Axis, ElementType, Graph, Value, dim, int, ints};
 use crate::pooling;
 use crate::weights::{StoredTensor, Weights};
 
-/// The version of the ONNX operators used.
-pub(crate) const OPERATOR_SET: i64 = 12;
+/// How the large matrices are stored: those of the projections, and the table of words, which is half of a small model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MatrixForm {
+    /// As f32.
+    F32,
+    /// As bytes with one scale a row; the arithmetic stays the runtime's choice.
+    Int8,
+}
 
 /// Builds the whole graph: encoder, pooling, normalisation.
 ///
 /// # Errors
 /// The first tensor that is missing or does not fit the configuration.
-pub(crate) fn build(config: &BertConfig, weights: &Weights) -> Result<Graph, ExportError> {
-    let mut encoder = Encoder::new(config, weights);
+pub(crate) fn build(config: &BertConfig, weights: &Weights, form: MatrixForm) -> Result<Graph, ExportError> {
+    let mut encoder = Encoder::new(config, weights, form);
     let mut hidden = encoder.embeddings()?;
     // The embeddings found their tables, so the lengths in the configuration are lengths of a real file from here on.
     let mask = encoder.additive_mask();
@@ -33,9 +39,19 @@ pub(crate) fn build(config: &BertConfig, weights: &Weights) -> Result<Graph, Exp
     let Encoder { mut graph, inputs, .. } = encoder;
     pooling::append(&mut graph, &hidden, &inputs.attention_mask, SENTENCE_EMBEDDING);
     let width = Axis::Fixed(config.hidden_size());
-    graph.output(LAST_HIDDEN_STATE, &[BATCH, SEQUENCE, width]);
-    graph.output(SENTENCE_EMBEDDING, &[BATCH, width]);
+    graph.output(LAST_HIDDEN_STATE, ElementType::F32, &[BATCH, SEQUENCE, width]);
+    graph.output(SENTENCE_EMBEDDING, ElementType::F32, &[BATCH, width]);
     Ok(graph)
+}
+
+impl MatrixForm {
+    /// The version of the ONNX operators used.
+    const fn operator_set(self) -> i64 {
+        match self {
+            Self::F32 => 12,
+            Self::Int8 => 13,
+        }
+    }
 }
 
 const LAST_HIDDEN_STATE: &str = "last_hidden_state";
@@ -47,6 +63,7 @@ const SEQUENCE: Axis = Axis::Free("sequence");
 struct Encoder<'a> {
     config: &'a BertConfig,
     weights: &'a Weights,
+    form: MatrixForm,
     graph: Graph,
     inputs: Inputs,
     scalars: Scalars,
@@ -76,12 +93,12 @@ struct Attention {
 }
 
 impl<'a> Encoder<'a> {
-    fn new(config: &'a BertConfig, weights: &'a Weights) -> Self {
-        let mut graph = Graph::new("bert");
+    fn new(config: &'a BertConfig, weights: &'a Weights, form: MatrixForm) -> Self {
+        let mut graph = Graph::new("bert", form.operator_set());
         let inputs = Inputs {
-            input_ids: graph.input("input_ids", &[BATCH, SEQUENCE]),
-            attention_mask: graph.input("attention_mask", &[BATCH, SEQUENCE]),
-            token_type_ids: graph.input("token_type_ids", &[BATCH, SEQUENCE]),
+            input_ids: graph.input("input_ids", ElementType::I64, &[BATCH, SEQUENCE]),
+            attention_mask: graph.input("attention_mask", ElementType::I64, &[BATCH, SEQUENCE]),
+            token_type_ids: graph.input("token_type_ids", ElementType::I64, &[BATCH, SEQUENCE]),
         };
         let scalars = Scalars {
             half: graph.scalar("half", 0.5),
@@ -90,7 +107,7 @@ impl<'a> Encoder<'a> {
             sqrt_two: graph.scalar("sqrt_two", std::f32::consts::SQRT_2),
             epsilon: graph.scalar("epsilon", config.layer_norm_epsilon()),
         };
-        Self { config, weights, graph, inputs, scalars }
+        Self { config, weights, form, graph, inputs, scalars }
     }
 
     /// `[batch, sequence, hidden]`: word, position and token type, summed and normalised.
@@ -99,7 +116,7 @@ impl<'a> Encoder<'a> {
         let words = self.matrix("embeddings.word_embeddings.weight", self.config.vocab_size(), width)?;
         let types = self.matrix("embeddings.token_type_embeddings.weight", self.config.type_vocab_size(), width)?;
         let positions = self.matrix("embeddings.position_embeddings.weight", self.config.max_positions(), width)?;
-        let words = self.graph.weight("embeddings.word_embeddings.weight", words);
+        let words = self.matrix_value("embeddings.word_embeddings.weight", words, false);
         let types = self.graph.weight("embeddings.token_type_embeddings.weight", types);
         let positions = self.graph.weight("embeddings.position_embeddings.weight", positions);
 
@@ -118,9 +135,9 @@ impl<'a> Encoder<'a> {
     fn position_ids(&mut self) -> Value {
         let graph = &mut self.graph;
         let positions = dim(self.config.max_positions());
-        let table = graph.indices("position_ids", &[1, self.config.max_positions()], 0..positions);
-        let start = graph.indices("position_ids.start", &[1], [0]);
-        let axis = graph.indices("position_ids.sequence_axis", &[1], [1]);
+        let table = graph.i64s("position_ids", &[1, self.config.max_positions()], 0..positions);
+        let start = graph.i64s("position_ids.start", &[1], [0]);
+        let axis = graph.i64s("position_ids.sequence_axis", &[1], [1]);
         let shape = graph.node("Shape", "position_ids.shape", &[&self.inputs.input_ids], vec![]);
         let length = graph.node("Gather", "position_ids.length", &[&shape, &axis], vec![int("axis", 0)]);
         graph.node("Slice", "position_ids.slice", &[&table, &start, &length, &axis], vec![])
@@ -130,9 +147,10 @@ impl<'a> Encoder<'a> {
     fn additive_mask(&mut self) -> Value {
         let graph = &mut self.graph;
         let lowest = graph.scalar("mask.lowest", f32::MIN);
-        let rows = graph.node("Unsqueeze", "mask.rows", &[&self.inputs.attention_mask], vec![ints("axes", &[1])]);
-        let heads = graph.node("Unsqueeze", "mask.heads", &[&rows], vec![ints("axes", &[2])]);
-        let present = graph.node("Cast", "mask.present", &[&heads], vec![int("to", i64::from(FLOAT))]);
+        let rows = graph.unsqueeze("mask.rows", &self.inputs.attention_mask, &[1]);
+        let heads = graph.unsqueeze("mask.heads", &rows, &[2]);
+        let present =
+            graph.node("Cast", "mask.present", &[&heads], vec![int("to", i64::from(ElementType::F32.code()))]);
         let absent = graph.node("Sub", "mask.absent", &[&self.scalars.one, &present], vec![]);
         graph.node("Mul", "mask.additive", &[&absent, &lowest], vec![])
     }
@@ -144,8 +162,8 @@ impl<'a> Encoder<'a> {
         Attention {
             sqrt_head_size: self.graph.scalar("sqrt_head_size", (self.config.head_size() as f32).sqrt()),
             // Zeros keep the axis of the input: batch and sequence stay free.
-            split_heads: self.graph.indices("split_heads", &[4], [0, 0, heads, head_size]),
-            join_heads: self.graph.indices("join_heads", &[3], [0, 0, width]),
+            split_heads: self.graph.i64s("split_heads", &[4], [0, 0, heads, head_size]),
+            join_heads: self.graph.i64s("join_heads", &[3], [0, 0, width]),
         }
     }
 
@@ -216,7 +234,7 @@ impl<'a> Encoder<'a> {
         let (weight, bias) = (format!("{prefix}.weight"), format!("{prefix}.bias"));
         let stored = self.matrix(&weight, to, from)?;
         let stored_bias = self.weights.tensor(&bias, &[to])?;
-        let weight = self.graph.transposed_weight(&weight, stored);
+        let weight = self.matrix_value(&weight, stored, true);
         let bias = self.graph.weight(&bias, stored_bias);
         let product = self.graph.node("MatMul", format!("{prefix}.product"), &[input, &weight], vec![]);
         Ok(self.graph.node("Add", prefix, &[&product, &bias], vec![]))
@@ -252,6 +270,15 @@ impl<'a> Encoder<'a> {
         let unit = graph.node("Div", format!("{prefix}.unit"), &[&centred, &deviation], vec![]);
         let scaled = graph.node("Mul", format!("{prefix}.scaled"), &[&unit, &weight], vec![]);
         Ok(graph.node("Add", output, &[&scaled, &bias], vec![]))
+    }
+
+    /// A large matrix in the graph, in the form that was asked for.
+    fn matrix_value(&mut self, name: &str, stored: StoredTensor, is_transposed: bool) -> Value {
+        match (self.form, is_transposed) {
+            (MatrixForm::Int8, _) => self.graph.quantized_weight(name, &stored, is_transposed),
+            (MatrixForm::F32, true) => self.graph.transposed_weight(name, stored),
+            (MatrixForm::F32, false) => self.graph.weight(name, stored),
+        }
     }
 
     fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<StoredTensor, ExportError> {

@@ -85,6 +85,14 @@ pub enum ExportError {
         /// Type in the file.
         actual: String,
     },
+    /// A tensor holds something that no code stands for.
+    #[error("{}: tensor `{tensor}` holds values that are not finite or too far apart for int8", .path.display())]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// Name of the tensor in the graph.
+        tensor: String,
+    },
     /// The ONNX file would be longer than its format allows.
     #[error("the ONNX file would take {bytes} bytes; a protobuf message holds at most {limit_bytes}")]
     TooLarge {

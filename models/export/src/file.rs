@@ -9,12 +9,11 @@ use prost::bytes::BytesMut;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
 use crate::ExportError;
-use crate::bert::OPERATOR_SET;
-use crate::graph::{Graph, Initializer};
+use crate::graph::{Form, Graph, Initializer};
 use crate::onnx::{
     GRAPH_INITIALIZER_TAG, GraphProto, IR_VERSION, MODEL_GRAPH_TAG, ModelProto, OperatorSetIdProto, TENSOR_RAW_DATA_TAG,
 };
-use crate::weights::Weights;
+use crate::weights::StoredTensor;
 
 /// Bytes of an f32.
 const FLOAT_BYTES: u64 = 4;
@@ -44,9 +43,9 @@ struct Pieces {
 ///
 /// # Errors
 /// [`ExportError::Io`] and [`ExportError::TooLarge`]; the temporary file is removed then.
-pub(crate) fn write(graph: Graph, weights: &mut Weights, output: &Path) -> Result<u64, ExportError> {
-    let Graph { proto, initializers } = graph;
-    let pieces = Pieces::new(proto, &initializers);
+pub(crate) fn write(graph: Graph, output: &Path) -> Result<u64, ExportError> {
+    let Graph { proto, initializers, operator_set } = graph;
+    let pieces = Pieces::new(proto, operator_set, &initializers);
     let bytes = pieces.total_bytes();
     if bytes > MESSAGE_LIMIT_BYTES {
         return Err(ExportError::TooLarge { bytes, limit_bytes: MESSAGE_LIMIT_BYTES });
@@ -67,7 +66,7 @@ pub(crate) fn write(graph: Graph, weights: &mut Weights, output: &Path) -> Resul
     let mut writer = BufWriter::new(temporary.as_file());
     writer.write_all(&pieces.front()).map_err(write_error())?;
     for initializer in &initializers {
-        write_initializer(initializer, weights, &mut writer, output)?;
+        write_initializer(initializer, &mut writer, output)?;
     }
     writer.write_all(&pieces.graph_tail).map_err(write_error())?;
     writer.write_all(&pieces.model_tail).map_err(write_error())?;
@@ -79,7 +78,7 @@ pub(crate) fn write(graph: Graph, weights: &mut Weights, output: &Path) -> Resul
 }
 
 impl Pieces {
-    fn new(proto: GraphProto, initializers: &[Initializer]) -> Self {
+    fn new(proto: GraphProto, operator_set: i64, initializers: &[Initializer]) -> Self {
         let GraphProto { node, name, initializer: _, input, output } = proto;
         let graph_head = GraphProto { node, name, ..GraphProto::default() }.encode_to_vec();
         let graph_tail = GraphProto { input, output, ..GraphProto::default() }.encode_to_vec();
@@ -89,7 +88,7 @@ impl Pieces {
             producer_version: GRAPH_REVISION.to_owned(),
             ..ModelProto::default()
         };
-        let opset_import = vec![OperatorSetIdProto { domain: String::new(), version: OPERATOR_SET }];
+        let opset_import = vec![OperatorSetIdProto { domain: String::new(), version: operator_set }];
         let model_tail = ModelProto { opset_import, ..ModelProto::default() };
         let fields =
             initializers.iter().map(|initializer| field_bytes(GRAPH_INITIALIZER_TAG, initializer_bytes(initializer)));
@@ -113,25 +112,21 @@ impl Pieces {
     }
 }
 
-fn write_initializer(
-    initializer: &Initializer,
-    weights: &mut Weights,
-    writer: &mut impl Write,
-    output: &Path,
-) -> Result<(), ExportError> {
+fn write_initializer(initializer: &Initializer, writer: &mut impl Write, output: &Path) -> Result<(), ExportError> {
     let mut front = field_start(GRAPH_INITIALIZER_TAG, initializer_bytes(initializer)).to_vec();
     match initializer {
         Initializer::Constant(proto) => {
             front.extend(proto.encode_to_vec());
             writer.write_all(&front).map_err(ExportError::io("write", output))
         }
-        Initializer::Weight { header, tensor, is_transposed } => {
+        Initializer::Weight { header, tensor, form } => {
             front.extend(header.encode_to_vec());
-            front.extend_from_slice(&field_start(TENSOR_RAW_DATA_TAG, tensor.element_count() as u64 * FLOAT_BYTES));
+            front.extend_from_slice(&field_start(TENSOR_RAW_DATA_TAG, data_bytes(tensor, *form)));
             writer.write_all(&front).map_err(ExportError::io("write", output))?;
-            match is_transposed {
-                true => weights.copy_transposed(tensor, writer, output),
-                false => weights.copy(tensor, writer, output),
+            match form {
+                Form::Stored => tensor.copy(writer, output),
+                Form::Transposed => tensor.copy_transposed(writer, output),
+                Form::Quantized(part) => part.write(tensor, &header.name, writer, output),
             }
         }
     }
@@ -141,9 +136,17 @@ fn write_initializer(
 fn initializer_bytes(initializer: &Initializer) -> u64 {
     match initializer {
         Initializer::Constant(proto) => proto.encoded_len() as u64,
-        Initializer::Weight { header, tensor, .. } => {
-            header.encoded_len() as u64 + field_bytes(TENSOR_RAW_DATA_TAG, tensor.element_count() as u64 * FLOAT_BYTES)
+        Initializer::Weight { header, tensor, form } => {
+            header.encoded_len() as u64 + field_bytes(TENSOR_RAW_DATA_TAG, data_bytes(tensor, *form))
         }
+    }
+}
+
+/// Length of what is written of a tensor.
+fn data_bytes(tensor: &StoredTensor, form: Form) -> u64 {
+    match form {
+        Form::Stored | Form::Transposed => tensor.element_count() as u64 * FLOAT_BYTES,
+        Form::Quantized(part) => part.bytes(tensor),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Turns a BERT-class encoder in safetensors into one ONNX file with pooling and normalisation inside.
 //!
-//! [`export_bert`] reads `config.json` and the names, types and shapes of the weights, builds the graph, and then streams
+//! [`export_bert`] (weights in f32) and [`export_bert_int8`] (a quarter of the length) read `config.json` and the names, types and shapes of the weights, build the graph, and then stream
 //! the weights from one file to the other, so memory stays at a few megabytes whatever the size of the model.
 //! Equal inputs give equal bytes on every machine: a manifest can pin the digest of a file that each machine makes itself.
 //!
@@ -8,6 +8,8 @@
 //!
 //! - `last_hidden_state`, f32 `[batch, sequence, hidden]`;
 //! - `sentence_embedding`, f32 `[batch, hidden]`: the mean of the hidden states under the mask, at unit length.
+//!
+//! Other graphs, for tools and tests, can be made with [`graph::Graph`].
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -27,9 +29,10 @@ mod bert;
 mod config;
 mod error;
 mod file;
-mod graph;
+pub mod graph;
 mod onnx;
 mod pooling;
+mod quantize;
 #[cfg(test)]
 mod tests;
 mod weights;
@@ -38,6 +41,7 @@ use std::path::Path;
 
 pub use error::ExportError;
 
+use bert::MatrixForm;
 use config::BertConfig;
 use weights::Weights;
 
@@ -66,16 +70,29 @@ pub struct ExportReport {
     pub bytes: u64,
 }
 
-/// Writes the ONNX graph of a BERT encoder.
+/// Writes the ONNX graph of a BERT encoder, weights in f32.
 ///
 /// # Errors
 /// [`ExportError`], naming the file and the key or tensor that is wrong. No output is left behind, and what lay at
 /// `output` before is untouched.
 pub fn export_bert(request: &ExportRequest<'_>) -> Result<ExportReport, ExportError> {
+    export(request, MatrixForm::F32)
+}
+
+/// Writes the same graph with the projections and the table of words as bytes, one scale and zero point for each output
+/// channel and each word: a quarter of the length. What multiplies them, and in which arithmetic, is the runtime's choice.
+///
+/// # Errors
+/// As [`export_bert`], and [`ExportError::NotFinite`].
+pub fn export_bert_int8(request: &ExportRequest<'_>) -> Result<ExportReport, ExportError> {
+    export(request, MatrixForm::Int8)
+}
+
+fn export(request: &ExportRequest<'_>, form: MatrixForm) -> Result<ExportReport, ExportError> {
     let config = BertConfig::read(request.config)?;
-    let mut weights = Weights::open(request.weights)?;
-    let graph = bert::build(&config, &weights)?;
+    let weights = Weights::open(request.weights)?;
+    let graph = bert::build(&config, &weights, form)?;
     let parameters = graph.parameters();
-    let bytes = file::write(graph, &mut weights, request.output)?;
+    let bytes = file::write(graph, request.output)?;
     Ok(ExportReport { layers: config.layers(), hidden_size: config.hidden_size(), parameters, bytes })
 }

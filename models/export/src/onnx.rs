@@ -1,15 +1,10 @@
-//! The part of the ONNX protobuf messages that this exporter writes, field numbers as in the public `onnx.proto3`.
+//! The part of the ONNX protobuf messages that this crate writes, field numbers as in the public `onnx.proto3`.
 //!
 //! Lists are not packed: ONNX's own library reads and writes these messages in the older protobuf syntax, so files made
 //! here are byte for byte what it would write.
 
 /// Version of the message layout: 8 came with ONNX 1.10.
 pub(crate) const IR_VERSION: i64 = 8;
-
-/// `TensorProto.DataType` of f32.
-pub(crate) const FLOAT: i32 = 1;
-/// `TensorProto.DataType` of i64.
-pub(crate) const INT64: i32 = 7;
 
 /// `GraphProto.initializer`, for writing one without having all in memory.
 pub(crate) const GRAPH_INITIALIZER_TAG: u32 = 5;
@@ -72,9 +67,13 @@ pub(crate) struct NodeProto {
 pub(crate) struct AttributeProto {
     #[prost(string, tag = "1")]
     pub(crate) name: String,
-    /// Optional because a zero must be written: readers of proto2 look for the field's presence.
+    // Optional because a zero must be written: readers of proto2 look for the field's presence.
+    #[prost(float, optional, tag = "2")]
+    pub(crate) f: Option<f32>,
     #[prost(int64, optional, tag = "3")]
     pub(crate) i: Option<i64>,
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub(crate) s: Option<Vec<u8>>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub(crate) ints: Vec<i64>,
     #[prost(enumeration = "AttributeType", tag = "20")]
@@ -86,7 +85,9 @@ pub(crate) struct AttributeProto {
 #[repr(i32)]
 pub(crate) enum AttributeType {
     Undefined = 0,
+    Float = 1,
     Int = 2,
+    String = 3,
     Ints = 7,
 }
 

@@ -1,7 +1,6 @@
 //! Mean of the hidden states under the mask, at unit length, as sentence-transformers computes it.
 
-use crate::graph::{Graph, Value, int, ints};
-use crate::onnx::FLOAT;
+use crate::graph::{ElementType, Graph, Value, int, ints};
 
 /// Least number of tokens that a sum is divided by: a row without any gives zeros, not NaN.
 const TOKENS_FLOOR: f32 = 1e-9;
@@ -13,12 +12,11 @@ pub(crate) fn append(graph: &mut Graph, hidden: &Value, attention_mask: &Value, 
     let tokens_floor = graph.scalar("pooling.tokens_floor", TOKENS_FLOOR);
     let length_floor = graph.scalar("pooling.length_floor", LENGTH_FLOOR);
 
-    let columns = graph.node("Unsqueeze", "pooling.columns", &[attention_mask], vec![ints("axes", &[2])]);
-    let mask = graph.node("Cast", "pooling.mask", &[&columns], vec![int("to", i64::from(FLOAT))]);
+    let columns = graph.unsqueeze("pooling.columns", attention_mask, &[2]);
+    let mask = graph.node("Cast", "pooling.mask", &[&columns], vec![int("to", i64::from(ElementType::F32.code()))]);
     let masked = graph.node("Mul", "pooling.masked", &[hidden, &mask], vec![]);
-    let over_sequence = || vec![ints("axes", &[1]), int("keepdims", 0)];
-    let sum = graph.node("ReduceSum", "pooling.sum", &[&masked], over_sequence());
-    let tokens = graph.node("ReduceSum", "pooling.tokens", &[&mask], over_sequence());
+    let sum = graph.reduce_sum("pooling.sum", &masked, &[1]);
+    let tokens = graph.reduce_sum("pooling.tokens", &mask, &[1]);
     let tokens = graph.node("Max", "pooling.divisor", &[&tokens, &tokens_floor], vec![]);
     let mean = graph.node("Div", "pooling.mean", &[&sum, &tokens], vec![]);
 

@@ -1,6 +1,8 @@
 //! The exporter on a small encoder made here: structure, data, determinism.
 
 mod broken;
+mod graphs;
+mod int8;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -12,8 +14,12 @@ use safetensors::tensor::{TensorView, serialize};
 use sha2::{Digest, Sha256};
 
 use crate::file::GRAPH_REVISION;
-use crate::onnx::{DimensionValue, FLOAT, GraphProto, INT64, ModelProto, TensorProto, ValueInfoProto};
+use crate::graph::ElementType;
+use crate::onnx::{DimensionValue, GraphProto, ModelProto, TensorProto, ValueInfoProto};
 use crate::{ExportError, ExportReport, ExportRequest, export_bert};
+
+const FLOAT: i32 = ElementType::F32.code();
+const INT64: i32 = ElementType::I64.code();
 
 /// Two layers of two heads.
 pub(crate) const CONFIG: &str = r#"{
@@ -68,7 +74,14 @@ impl Encoder {
     }
 
     fn export(&self) -> Result<ExportReport, ExportError> {
-        export_bert(&ExportRequest {
+        self.export_with(export_bert)
+    }
+
+    fn export_with(
+        &self,
+        export: fn(&ExportRequest<'_>) -> Result<ExportReport, ExportError>,
+    ) -> Result<ExportReport, ExportError> {
+        export(&ExportRequest {
             weights: &self.path("model.safetensors"),
             config: &self.path("config.json"),
             output: &self.path("model.onnx"),
@@ -79,10 +92,18 @@ impl Encoder {
         std::fs::read(self.path("model.onnx")).expect("the export wrote it")
     }
 
+    fn output_digest(&self) -> String {
+        Sha256::digest(self.output()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     fn exported(&self) -> GraphProto {
         self.export().expect("the encoder is valid");
-        let model = ModelProto::decode(&self.output()[..]).expect("the file is a protobuf message");
-        model.graph.expect("a model has a graph")
+        self.model().graph.expect("a model has a graph")
+    }
+
+    /// What was exported last.
+    fn model(&self) -> ModelProto {
+        ModelProto::decode(&self.output()[..]).expect("the file is a protobuf message")
     }
 
     fn error(&self) -> ExportError {
@@ -168,7 +189,11 @@ fn described(info: &ValueInfoProto) -> (String, i32, Vec<String>) {
 
 #[test]
 fn every_node_takes_what_is_there_already_and_every_output_is_computed() {
-    let graph = Encoder::plain().exported();
+    assert_whole(&Encoder::plain().exported());
+}
+
+/// That values are defined once, before they are used, and that everything is used.
+fn assert_whole(graph: &GraphProto) {
     let mut known: HashSet<&str> = HashSet::new();
     for name in graph.input.iter().map(|info| &info.name).chain(graph.initializer.iter().map(|tensor| &tensor.name)) {
         assert!(known.insert(name), "`{name}` is defined twice");
@@ -265,9 +290,8 @@ fn an_older_export_is_replaced_only_by_a_whole_one() {
 fn the_bytes_change_only_with_the_revision_of_the_graph() {
     let encoder = Encoder::plain();
     encoder.export().expect("the encoder is valid");
-    let digest: String = Sha256::digest(encoder.output()).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(
-        (GRAPH_REVISION, digest.as_str()),
+        (GRAPH_REVISION, encoder.output_digest().as_str()),
         ("1", "be24352c21a0223ef86c166f4c953545e7f3ab70f79c5acb805bdc91d3b7ef9e")
     );
 }

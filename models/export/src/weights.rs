@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use half::{bf16, f16};
 use safetensors::Dtype;
@@ -21,18 +22,25 @@ const LENGTH_BYTES: u64 = 8;
 
 /// An open safetensors file whose header was checked against the length of the file.
 pub(crate) struct Weights {
-    path: PathBuf,
-    file: File,
+    source: Arc<Source>,
     metadata: Metadata,
     data_start_bytes: u64,
     prefix: &'static str,
 }
 
-/// Where a tensor lies in the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The file, for messages and for reading.
+#[derive(Debug)]
+struct Source {
+    path: PathBuf,
+    file: File,
+}
+
+/// A tensor that is still in its file.
+#[derive(Clone, Debug)]
 pub(crate) struct StoredTensor {
     /// Lengths of the axes.
     pub(crate) shape: Vec<usize>,
+    source: Arc<Source>,
     element: FloatType,
     start_bytes: u64,
     length_bytes: usize,
@@ -80,7 +88,8 @@ impl Weights {
             Some(_) => "bert.",
             None => "",
         };
-        Ok(Self { path: path.to_path_buf(), file, metadata, data_start_bytes, prefix })
+        let source = Arc::new(Source { path: path.to_path_buf(), file });
+        Ok(Self { source, metadata, data_start_bytes, prefix })
     }
 
     /// Looks up a tensor by its name without the prefix of the checkpoint.
@@ -88,7 +97,7 @@ impl Weights {
     /// # Errors
     /// [`ExportError::MissingTensor`], [`ExportError::Shape`] or [`ExportError::DataType`].
     pub(crate) fn tensor(&self, name: &str, expected: &[usize]) -> Result<StoredTensor, ExportError> {
-        let (path, tensor) = (self.path.clone(), format!("{}{name}", self.prefix));
+        let (path, tensor) = (self.source.path.clone(), format!("{}{name}", self.prefix));
         let Some(info) = self.metadata.info(&tensor) else {
             return Err(ExportError::MissingTensor { path, tensor });
         };
@@ -103,54 +112,74 @@ impl Weights {
         };
         let (start, end) = info.data_offsets;
         let start_bytes = self.data_start_bytes + start as u64;
-        Ok(StoredTensor { shape: info.shape.clone(), element, start_bytes, length_bytes: end - start })
+        let source = Arc::clone(&self.source);
+        Ok(StoredTensor { shape: info.shape.clone(), source, element, start_bytes, length_bytes: end - start })
     }
+}
 
+impl StoredTensor {
     /// Writes a tensor as f32, row-major and little-endian.
     ///
     /// # Errors
     /// [`ExportError::Io`], of this file when reading fails and of `output` when writing does.
-    pub(crate) fn copy(
-        &mut self,
-        tensor: &StoredTensor,
-        output: &mut impl Write,
-        output_path: &Path,
-    ) -> Result<(), ExportError> {
-        self.file.seek(SeekFrom::Start(tensor.start_bytes)).map_err(ExportError::io("read", &self.path))?;
-        let mut chunk = vec![0; CHUNK_BYTES.min(tensor.length_bytes)];
-        let mut left_bytes = tensor.length_bytes;
-        while left_bytes > 0 {
-            let chunk = &mut chunk[..CHUNK_BYTES.min(left_bytes)];
-            self.file.read_exact(chunk).map_err(ExportError::io("read", &self.path))?;
-            output.write_all(&tensor.element.widen(chunk)).map_err(ExportError::io("write", output_path))?;
-            left_bytes -= chunk.len();
-        }
-        Ok(())
+    pub(crate) fn copy(&self, output: &mut impl Write, output_path: &Path) -> Result<(), ExportError> {
+        self.chunks(CHUNK_BYTES, |chunk| output.write_all(chunk).map_err(ExportError::io("write", output_path)))
     }
 
-    /// Writes a matrix as [`Weights::copy`] does, columns as rows. The matrix is in memory meanwhile.
+    /// Hands over each row of a matrix as f32.
     ///
     /// # Errors
-    /// As [`Weights::copy`].
-    pub(crate) fn copy_transposed(
-        &mut self,
-        tensor: &StoredTensor,
-        output: &mut impl Write,
-        output_path: &Path,
-    ) -> Result<(), ExportError> {
+    /// [`ExportError::Io`] of this file, and what `row` says.
+    pub(crate) fn rows(&self, mut row: impl FnMut(&[f32]) -> Result<(), ExportError>) -> Result<(), ExportError> {
+        let columns = self.shape.last().copied().unwrap_or(1);
+        self.chunks(columns * self.element.size_bytes(), |chunk| {
+            let (elements, _) = chunk.as_chunks::<4>();
+            let values: Vec<f32> = elements.iter().map(|&element| f32::from_le_bytes(element)).collect();
+            row(&values)
+        })
+    }
+
+    /// Writes a matrix as [`StoredTensor::copy`] does, columns as rows. The matrix is in memory meanwhile.
+    ///
+    /// # Errors
+    /// As [`StoredTensor::copy`].
+    pub(crate) fn copy_transposed(&self, output: &mut impl Write, output_path: &Path) -> Result<(), ExportError> {
         let mut rows = Vec::new();
-        self.copy(tensor, &mut rows, &self.path.clone())?;
+        self.copy(&mut rows, &self.source.path)?;
         let (elements, _) = rows.as_chunks::<4>();
-        let columns = tensor.shape.last().copied().unwrap_or(1);
+        let columns = self.shape.last().copied().unwrap_or(1);
         for column in 0..columns {
             let turned: Vec<u8> = elements.iter().skip(column).step_by(columns).flatten().copied().collect();
             output.write_all(&turned).map_err(ExportError::io("write", output_path))?;
         }
         Ok(())
     }
-}
 
-impl StoredTensor {
+    /// The file it lies in.
+    pub(crate) fn path(&self) -> &Path {
+        &self.source.path
+    }
+
+    /// Hands over the elements as little-endian f32, `chunk_bytes` of the file at a time.
+    fn chunks(
+        &self,
+        chunk_bytes: usize,
+        mut take: impl FnMut(&[u8]) -> Result<(), ExportError>,
+    ) -> Result<(), ExportError> {
+        let Source { path, file } = self.source.as_ref();
+        let mut file: &File = file;
+        file.seek(SeekFrom::Start(self.start_bytes)).map_err(ExportError::io("read", path))?;
+        let mut chunk = vec![0; chunk_bytes.min(self.length_bytes)];
+        let mut left_bytes = self.length_bytes;
+        while left_bytes > 0 {
+            let chunk = &mut chunk[..chunk_bytes.min(left_bytes)];
+            file.read_exact(chunk).map_err(ExportError::io("read", path))?;
+            take(&self.element.widen(chunk))?;
+            left_bytes -= chunk.len();
+        }
+        Ok(())
+    }
+
     pub(crate) fn element_count(&self) -> usize {
         self.length_bytes / self.element.size_bytes()
     }
