@@ -35,7 +35,9 @@ impl Suite {
         let onnxruntime = real.store.find_library(&ONNX_RUNTIME);
         let mut backends = Vec::new();
         for backend in wisp_backends::all(&Libraries { onnxruntime }) {
-            let files = real.store.ensure(&real.model, backend.formats()[0], &NoProgress).expect("files of the model");
+            let file = real.model.manifest.file_of(backend.id(), backend.formats(), Precision::F32);
+            let file = file.expect("the manifest has a file for every backend");
+            let files = real.store.ensure(&real.model, file, &NoProgress).expect("files of the model");
             backends.push((backend, files));
         }
         let file = backends[0].1.tokenizer.clone().expect("the model has a tokenizer");

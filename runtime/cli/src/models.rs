@@ -121,9 +121,9 @@ impl Pull {
         if self.force {
             store.discard(&model, &progress)?;
         }
-        for format in model.manifest.formats() {
-            let files = store.ensure(&model, format, &progress)?;
-            output::line(format_args!("{format}: {}", files.file.display()))?;
+        for file in model.manifest.model_files() {
+            let local = store.ensure(&model, file, &progress)?;
+            output::line(format_args!("{}: {}", local.format, local.file.display()))?;
         }
         let library = store.ensure_library(&ONNX_RUNTIME, &progress)?;
         output::line(format_args!("{} {}: {}", ONNX_RUNTIME.name, ONNX_RUNTIME.version, library.display()))?;

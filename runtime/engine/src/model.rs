@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use wisp_backends::Libraries;
-use wisp_core::{Backend, FusedOutput, LoadRequest, ModelFormat, Placement, Precision, Session};
+use wisp_core::{Backend, FusedOutput, LoadRequest, Placement, Precision, Session};
 use wisp_host::{EmbeddingFacts, GrantedModel, ModelTokenizer, TokenizerOptions};
-use wisp_model_store::{LocalModel, Manifest, Model, Progress, Store};
+use wisp_model_store::{LocalModel, Manifest, Model, ModelFile, Progress, Store};
 use wisp_scheduler::{QueueLimits, spawn};
 
 use crate::StartError;
@@ -127,13 +127,13 @@ fn serve(name: &str, manifest: &Manifest, loaded: LoadedModel) -> Result<(Arc<Gr
 impl Loader<'_> {
     fn load(&self, placement: Placement, precision: Precision, scope: ProofScope) -> Result<LoadedModel, String> {
         let backend = self.backend(placement)?;
-        let format = self.format(backend)?;
+        let file = self.file(backend, precision)?;
         // The library first: a missing one is no reason to download a model for it.
         let missing = backend.probe().devices.into_iter().find(|report| report.device == placement.device);
         if let Some(reason) = missing.and_then(|report| report.missing) {
             return Err(reason);
         }
-        let files = self.store.ensure(self.model, format, self.progress).map_err(|error| error.to_string())?;
+        let files = self.store.ensure(self.model, file, self.progress).map_err(|error| error.to_string())?;
         let mut session = self.open(backend, &files, placement, precision)?;
         let tokenizer = tokenizer(&self.model.manifest, &files)?;
         let proof = self.prove(session.as_mut(), tokenizer.as_ref(), scope)?;
@@ -147,18 +147,15 @@ impl Loader<'_> {
             .ok_or_else(|| format!("backend `{}` is not compiled into this binary", placement.backend))
     }
 
-    /// The best format that the backend reads and the manifest offers for it.
-    fn format(&self, backend: &dyn Backend) -> Result<ModelFormat, String> {
-        let offers = |format: ModelFormat| {
-            self.model
-                .manifest
-                .files
-                .iter()
-                .any(|file| file.format == Some(format) && file.backends.contains(&backend.id()))
-        };
-        backend.formats().iter().copied().find(|&format| offers(format)).ok_or_else(|| {
+    /// The file with the weights for `precision`, in the best format that the backend reads and the manifest offers for it.
+    fn file(&self, backend: &dyn Backend, precision: Precision) -> Result<&ModelFile, String> {
+        self.model.manifest.file_of(backend.id(), backend.formats(), precision).ok_or_else(|| {
             let formats: Vec<_> = backend.formats().iter().map(|format| format.name()).collect();
-            format!("the manifest has no file for backend `{}` in format {}", backend.id(), formats.join(" or "))
+            format!(
+                "the manifest has no file for backend `{}` and precision {precision} in format {}",
+                backend.id(),
+                formats.join(" or ")
+            )
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use wisp_core::{ErrorKind, Kinded, ModelFormat};
+use wisp_core::{ErrorKind, Kinded};
 use wisp_model_export::ExportError;
 
 use crate::fetch::FetchError;
@@ -16,26 +16,36 @@ pub enum StoreError {
     NoHome,
     /// Neither a built-in model nor a folder with a manifest.
     #[error(
-        "unknown model `{source_name}`; built in are {builtins}; for a model of your own, name a folder that holds model.toml"
+        "unknown model `{source_name}`; built in are {builtins}; imported are {imported}; for a model of your own, name a folder that holds model.toml"
     )]
     UnknownModel {
         /// The source as given.
         source_name: String,
         /// Names of the built-in models.
         builtins: String,
+        /// Names of the imported models, or `none`.
+        imported: String,
     },
     /// The manifest is wrong.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// The model does not come in this format.
-    #[error("model `{model}` has no file in format {format}; it has {offered}")]
-    NoFormat {
+    /// The file is none that a backend could load.
+    #[error("`{path}` is no model file of model `{model}`; those are {offered}")]
+    NoModelFile {
         /// Name of the model.
         model: String,
-        /// What was asked for.
-        format: ModelFormat,
-        /// Formats of the manifest.
+        /// Path of what was asked for.
+        path: String,
+        /// Paths of the model files in the manifest.
         offered: String,
+    },
+    /// The labels cannot be used.
+    #[error("labels of model `{model}`: {reason}")]
+    Labels {
+        /// Name of the model.
+        model: String,
+        /// What is wrong with them, and where.
+        reason: String,
     },
     /// A file or folder could not be read or written.
     #[error("cannot {action} {}: {source}", .path.display())]
@@ -174,11 +184,11 @@ impl Kinded for StoreError {
         match self {
             Self::UnknownModel { .. } => ErrorKind::NotFound,
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::NotFound,
-            Self::NoHome => ErrorKind::InvalidArgument,
+            Self::NoHome | Self::Labels { .. } => ErrorKind::InvalidArgument,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Manifest(error) => error.kind(),
             Self::Golden { source, .. } => source.kind(),
-            Self::NoFormat { .. } | Self::Platform { .. } => ErrorKind::Unsupported,
+            Self::NoModelFile { .. } | Self::Platform { .. } => ErrorKind::Unsupported,
             Self::Offline { .. } | Self::Fetch { .. } => ErrorKind::Unavailable,
             Self::Io { .. } | Self::Corrupt { .. } | Self::Export { .. } | Self::Derived { .. } => ErrorKind::Internal,
         }

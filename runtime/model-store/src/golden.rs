@@ -1,11 +1,15 @@
 //! Golden vectors: texts with the vectors that the model is known to give them.
 
+mod tensors;
+
 use std::collections::BTreeMap;
 
 use wisp_core::{ErrorKind, Kinded, Precision};
 
-use crate::npy::{self, NpyError};
-use crate::{GoldenSpec, Tolerance};
+pub use tensors::GoldenTensors;
+
+use crate::Tolerance;
+use crate::npy::{Matrix, NpyError};
 
 /// The longest file of texts or vectors that is read.
 pub(crate) const GOLDEN_LIMIT_BYTES: u64 = 256 << 20;
@@ -36,7 +40,7 @@ pub enum GoldenError {
         /// What JSON says, with line and column.
         source: serde_json::Error,
     },
-    /// The vectors are not a NumPy file of f32.
+    /// The vectors are not a NumPy file of f32, or a tensor is not one of a type that tensors have.
     #[error("{file}: {source}")]
     Vectors {
         /// The file, as the manifest names it.
@@ -64,6 +68,28 @@ pub enum GoldenError {
         /// The file of texts.
         file: String,
     },
+    /// A tensor does not fit the signature.
+    #[error("{file}: {tensor} must be {expected}, got {actual}")]
+    Signature {
+        /// The file.
+        file: String,
+        /// `input` or `output`, and its name.
+        tensor: String,
+        /// Type and shape in the manifest; the outermost axis runs over the cases.
+        expected: String,
+        /// Type and shape in the file.
+        actual: String,
+    },
+    /// Files disagree on how many cases there are, or there is none.
+    #[error("{file}: has {actual} cases, the file before it {expected}; every file needs as many, and at least one")]
+    Cases {
+        /// The file.
+        file: String,
+        /// Cases in the first file.
+        expected: usize,
+        /// Cases in this file.
+        actual: usize,
+    },
     /// A vector holds something that nothing is close to.
     #[error("{file}: vector {row} holds a value that is not finite")]
     NotFinite {
@@ -86,17 +112,19 @@ impl GoldenVectors {
     /// # Errors
     /// [`GoldenError`], naming the file.
     pub(crate) fn parse(
-        spec: &GoldenSpec,
+        tolerances: &BTreeMap<Precision, Tolerance>,
+        batching: Tolerance,
         dimensions: usize,
-        texts: &[u8],
-        vectors: &[u8],
+        texts: (&str, &[u8]),
+        vectors: (&str, &[u8]),
     ) -> Result<Self, GoldenError> {
-        let texts: Vec<String> =
-            serde_json::from_slice(texts).map_err(|source| GoldenError::Texts { file: spec.texts.clone(), source })?;
-        let file = spec.vectors.clone();
-        let matrix = npy::parse(vectors).map_err(|source| GoldenError::Vectors { file: file.clone(), source })?;
+        let ((texts_file, texts), (file, vectors)) = (texts, vectors);
+        let texts: Vec<String> = serde_json::from_slice(texts)
+            .map_err(|source| GoldenError::Texts { file: texts_file.to_owned(), source })?;
+        let file = file.to_owned();
+        let matrix = Matrix::parse(vectors).map_err(|source| GoldenError::Vectors { file: file.clone(), source })?;
         if texts.is_empty() {
-            return Err(GoldenError::Empty { file: spec.texts.clone() });
+            return Err(GoldenError::Empty { file: texts_file.to_owned() });
         }
         let (rows, columns) = (matrix.rows, matrix.columns);
         if rows != texts.len() || columns != dimensions {
@@ -105,13 +133,7 @@ impl GoldenVectors {
         if let Some(index) = matrix.values.iter().position(|value| !value.is_finite()) {
             return Err(GoldenError::NotFinite { file, row: index / columns });
         }
-        Ok(Self {
-            texts,
-            dimensions,
-            tolerances: spec.tolerances.clone(),
-            batching: spec.batching,
-            values: matrix.values,
-        })
+        Ok(Self { texts, dimensions, tolerances: tolerances.clone(), batching, values: matrix.values })
     }
 
     /// The vector of text `index`, of [`GoldenVectors::dimensions`] values.
@@ -134,14 +156,10 @@ impl GoldenVectors {
 mod tests {
     use super::*;
 
-    fn spec() -> GoldenSpec {
+    fn parse(dimensions: usize, texts: &[u8], vectors: &[u8]) -> Result<GoldenVectors, GoldenError> {
         let tolerance = Tolerance { min_cosine: 0.999, max_abs_error: 0.001 };
-        GoldenSpec {
-            texts: "t.json".to_owned(),
-            vectors: "v.npy".to_owned(),
-            tolerances: BTreeMap::from([(Precision::F32, tolerance)]),
-            batching: tolerance,
-        }
+        let tolerances = BTreeMap::from([(Precision::F32, tolerance)]);
+        GoldenVectors::parse(&tolerances, tolerance, dimensions, ("t.json", texts), ("v.npy", vectors))
     }
 
     fn vectors(rows: usize, columns: usize, value: f32) -> Vec<u8> {
@@ -155,7 +173,7 @@ mod tests {
 
     #[test]
     fn texts_and_vectors_go_together() {
-        let golden = GoldenVectors::parse(&spec(), 3, br#"["a", "b"]"#, &vectors(2, 3, 0.5)).expect("fits");
+        let golden = parse(3, br#"["a", "b"]"#, &vectors(2, 3, 0.5)).expect("fits");
         assert_eq!((golden.texts.len(), golden.vector(1)), (2, &[0.5; 3][..]));
         assert!(golden.tolerance(Precision::F32).is_some());
         assert!(golden.tolerance(Precision::Int8).is_none());
@@ -172,7 +190,7 @@ mod tests {
             (br#"["a"]"#, self::vectors(1, 4, 0.5), "v.npy: has 1 vectors of 4"),
             (br#"["a"]"#, self::vectors(1, 3, f32::NAN), "v.npy: vector 0 holds a value that is not finite"),
         ] {
-            let error = GoldenVectors::parse(&spec(), 3, texts, &vectors).expect_err(message).to_string();
+            let error = parse(3, texts, &vectors).expect_err(message).to_string();
             assert!(error.starts_with(message), "{error}");
         }
     }

@@ -37,6 +37,24 @@ impl Home {
         self.root.join("models")
     }
 
+    /// Models that the user imported, by name: each a folder with `model.toml` and files.
+    #[must_use]
+    pub fn imported(&self) -> PathBuf {
+        self.root.join("imported")
+    }
+
+    /// What was measured when sessions were compared with golden answers.
+    #[must_use]
+    pub fn proofs(&self) -> PathBuf {
+        self.root.join("proofs")
+    }
+
+    /// What backends compiled out of models for the devices of this machine.
+    #[must_use]
+    pub fn compiled(&self) -> PathBuf {
+        self.root.join("compiled")
+    }
+
     /// Native libraries, by name and version.
     #[must_use]
     pub fn libraries(&self) -> PathBuf {

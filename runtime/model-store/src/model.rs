@@ -4,14 +4,20 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use wisp_core::ModelFormat;
+use wisp_core::{Axis, ModelFormat, Precision};
 
 use crate::builtin::Builtin;
 use crate::golden::GOLDEN_LIMIT_BYTES;
 use crate::manifest::MANIFEST_LIMIT_BYTES;
-use crate::{GoldenVectors, Manifest, ManifestError, Sha256Digest, StoreError};
+use crate::{
+    GoldenAnswers, GoldenTensors, GoldenVectors, Home, Manifest, ManifestError, Sha256Digest, StoreError, Task,
+    imported,
+};
 
-const MANIFEST_FILE: &str = "model.toml";
+pub(crate) const MANIFEST_FILE: &str = "model.toml";
+
+/// The longest file of labels that is read: about a million names.
+const LABELS_LIMIT_BYTES: u64 = 16 << 20;
 
 /// A model by its manifest; its files may or may not be there.
 #[derive(Clone, Debug)]
@@ -29,32 +35,43 @@ enum Origin {
     Folder(PathBuf),
 }
 
-/// The verified files of a model in one format.
+/// One model file of a model, verified, and the files that belong to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalModel {
     /// The model file.
     pub file: PathBuf,
     /// Its format.
     pub format: ModelFormat,
+    /// The precision that its weights are quantised for; `None` for the full weights.
+    pub precision: Option<Precision>,
+    /// The weights, for formats whose graph is a file of its own.
+    pub weights: Option<PathBuf>,
     /// `tokenizer.json`, if the model has one.
     pub tokenizer: Option<PathBuf>,
     /// `config.json`, for formats that carry weights alone.
     pub architecture: Option<PathBuf>,
+    /// The names of the classes, one a line, if they lie in a file.
+    pub labels: Option<PathBuf>,
 }
 
 impl Model {
-    /// A built-in model by name, or the model whose manifest lies in a folder. A name wins over a folder of that name;
-    /// `./name` is the folder.
-    pub(crate) fn open(source: &str) -> Result<Self, StoreError> {
+    /// A built-in model by name, an imported model by name, or the model whose manifest lies in a folder. A name wins over
+    /// a folder of that name; `./name` is the folder.
+    pub(crate) fn open(source: &str, home: &Home) -> Result<Self, StoreError> {
         if let Some(builtin) = Builtin::find(source) {
             let origin = PathBuf::from(format!("builtin:{source}/{MANIFEST_FILE}"));
             let manifest = Manifest::parse(builtin.manifest, &origin)?;
             return Ok(Self { manifest, source: source.to_owned(), origin: Origin::Builtin(builtin) });
         }
-        let path = Path::new(source);
+        let imported = imported::find(home, source);
+        let path = imported.as_deref().unwrap_or(Path::new(source));
         if source.is_empty() || !path.is_dir() {
-            let builtins = Manifest::builtin_names().join(", ");
-            return Err(StoreError::UnknownModel { source_name: source.to_owned(), builtins });
+            let imported = imported::names(home).unwrap_or_default().join(", ");
+            return Err(StoreError::UnknownModel {
+                source_name: source.to_owned(),
+                builtins: Manifest::builtin_names().join(", "),
+                imported: if imported.is_empty() { "none".to_owned() } else { imported },
+            });
         }
         let file = path.join(MANIFEST_FILE);
         let text = read_text(&file)?;
@@ -89,7 +106,32 @@ impl Model {
         Sha256Digest::of(lines.concat().as_bytes())
     }
 
-    /// The golden vectors, if the manifest names any.
+    /// The names of the classes: those of the manifest, or the lines of its file, which `files` says the place of. Empty for
+    /// a model without labels.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] or [`StoreError::TooLarge`] when the file cannot be read; [`StoreError::Labels`] when it is no
+    /// text, or has another number of lines than the only output has scores.
+    pub fn labels(&self, files: &LocalModel) -> Result<Vec<String>, StoreError> {
+        let Some(file) = &files.labels else { return Ok(self.manifest.labels.clone()) };
+        let error = |reason| StoreError::Labels { model: self.manifest.name.clone(), reason };
+        let text = String::from_utf8(read_bounded(file, LABELS_LIMIT_BYTES)?)
+            .map_err(|_| error(format!("{} is not valid UTF-8", file.display())))?;
+        let labels: Vec<_> = text.lines().map(|line| line.trim().to_owned()).collect();
+        let scores = match &self.manifest.signature.outputs[..] {
+            [only] if self.manifest.task == Task::Classification => only.shape.last().copied(),
+            _ => None,
+        };
+        match scores {
+            Some(Axis::Fixed(scores)) if scores != labels.len() => {
+                let lines = labels.len();
+                Err(error(format!("{} has {lines} lines for {scores} scores; write one a line", file.display())))
+            }
+            _ => Ok(labels),
+        }
+    }
+
+    /// The golden vectors, if the manifest names texts and vectors.
     ///
     /// # Errors
     /// [`StoreError::Io`] or [`StoreError::TooLarge`] when a file cannot be read, [`StoreError::Golden`] when the files do
@@ -98,8 +140,26 @@ impl Model {
         let (Some(spec), Some(embedding)) = (&self.manifest.golden, &self.manifest.embedding) else {
             return Ok(None);
         };
-        let (texts, vectors) = (self.small_file(&spec.texts)?, self.small_file(&spec.vectors)?);
-        GoldenVectors::parse(spec, embedding.dimensions, &texts, &vectors)
+        let (GoldenAnswers::Texts { texts, vectors }, Some(batching)) = (&spec.answers, spec.batching) else {
+            return Ok(None);
+        };
+        let contents = (self.small_file(texts)?, self.small_file(vectors)?);
+        let (texts, vectors) = ((texts.as_str(), &contents.0[..]), (vectors.as_str(), &contents.1[..]));
+        GoldenVectors::parse(&spec.tolerances, batching, embedding.dimensions, texts, vectors)
+            .map(Some)
+            .map_err(|source| StoreError::Golden { model: self.manifest.name.clone(), source })
+    }
+
+    /// The golden tensors, if the manifest names any.
+    ///
+    /// # Errors
+    /// As [`Model::golden`].
+    pub fn golden_tensors(&self) -> Result<Option<GoldenTensors>, StoreError> {
+        let Some(spec) = &self.manifest.golden else { return Ok(None) };
+        let GoldenAnswers::Tensors { tensors } = &spec.answers else { return Ok(None) };
+        let contents = spec.answers.files().into_iter().map(|path| Ok((path, self.small_file(path)?)));
+        let contents = contents.collect::<Result<_, StoreError>>()?;
+        GoldenTensors::parse(spec, tensors, &self.manifest.signature, &contents)
             .map(Some)
             .map_err(|source| StoreError::Golden { model: self.manifest.name.clone(), source })
     }

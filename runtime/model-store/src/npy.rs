@@ -1,6 +1,9 @@
-//! A strict reader of NumPy files: little-endian f32, C order, two axes, format versions 1 and 2.
+//! A strict reader of NumPy files: little-endian, C order, format versions 1 and 2.
 //!
 //! The format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
+
+use wisp_core::aligned::AlignedBuffer;
+use wisp_core::{DataType, Tensor, TensorError};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
@@ -29,26 +32,22 @@ pub enum NpyError {
     /// The header ends early or is not as NumPy writes it.
     #[error("header is not as NumPy writes it: {0}")]
     Header(&'static str),
-    /// The elements are not f32 in C order.
+    /// The elements are not f32 in C order, where they must be.
     #[error("must hold little-endian f32 in C order; save with numpy.save(file, array.astype('<f4'))")]
     Elements,
-    /// Not two axes.
+    /// The elements are of a type that no tensor has, or in another order.
+    #[error("must hold little-endian f16, bf16 (as V2), f32, f64, u8, i32 or i64 in C order")]
+    DataType,
+    /// Not two axes, where they must be.
     #[error("must have two axes, rows and columns")]
     Rank,
-    /// The data is shorter or longer than the shape says.
-    #[error("{rows} rows of {columns} f32 do not take {actual_bytes} bytes; the file is cut off or has a tail")]
-    Length {
-        /// Rows in the header.
-        rows: usize,
-        /// Columns in the header.
-        columns: usize,
-        /// Bytes after the header.
-        actual_bytes: usize,
-    },
+    /// The data is shorter or longer than the shape says, or the shape has too many axes.
+    #[error("{0}; the file is cut off or has a tail")]
+    Length(#[from] TensorError),
 }
 
 /// Reads a whole file.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Matrix, NpyError> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Tensor, NpyError> {
     let rest = bytes.strip_prefix(MAGIC).ok_or(NpyError::Magic)?;
     let (&[major, minor], rest) = rest.split_first_chunk().ok_or(NpyError::Header("it ends before its version"))?;
     let (length, rest) = match (major, minor) {
@@ -58,14 +57,23 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Matrix, NpyError> {
     }?;
     let (header, data) = rest.split_at_checked(length).ok_or(NpyError::Header("it ends before its length"))?;
     let header = std::str::from_utf8(header).map_err(|_| NpyError::Header("it is not text"))?;
-    let (rows, columns) = shape(header)?;
-    let wrong_length = || NpyError::Length { rows, columns, actual_bytes: data.len() };
-    let expected_bytes = rows.checked_mul(columns).and_then(|count| count.checked_mul(4)).ok_or_else(wrong_length)?;
-    if data.len() != expected_bytes {
-        return Err(wrong_length());
+    let (data_type, shape) = (data_type(header)?, shape(header)?);
+    Ok(Tensor::new(data_type, &shape, AlignedBuffer::copy_of(data).freeze())?)
+}
+
+impl Matrix {
+    /// Reads a whole file of f32 with two axes.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, NpyError> {
+        let tensor = parse(bytes).map_err(|error| match error {
+            NpyError::DataType => NpyError::Elements,
+            // Whatever its length: the type is what is wrong first.
+            NpyError::Length(TensorError::Length { data_type, .. }) if data_type != DataType::F32 => NpyError::Elements,
+            other => other,
+        })?;
+        let values = tensor.view::<f32>().map_err(|_| NpyError::Elements)?.to_vec();
+        let &[rows, columns] = tensor.shape() else { return Err(NpyError::Rank) };
+        Ok(Self { rows, columns, values })
     }
-    let (chunks, _) = data.as_chunks::<4>();
-    Ok(Matrix { rows, columns, values: chunks.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect() })
 }
 
 fn take_length<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> usize) -> Result<(usize, &[u8]), NpyError> {
@@ -73,19 +81,37 @@ fn take_length<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> usize) ->
     Ok((read(*length), rest))
 }
 
-/// The shape in a header such as `{'descr': '<f4', 'fortran_order': False, 'shape': (64, 384), }`.
-fn shape(header: &str) -> Result<(usize, usize), NpyError> {
+/// The element type in a header such as `{'descr': '<f4', 'fortran_order': False, 'shape': (64, 384), }`.
+fn data_type(header: &str) -> Result<DataType, NpyError> {
     let descriptor = value(header, "'descr':").ok_or(NpyError::Header("it has no descr"))?;
     let order = value(header, "'fortran_order':").ok_or(NpyError::Header("it has no fortran_order"))?;
-    if !descriptor.starts_with("'<f4'") || !order.starts_with("False") {
-        return Err(NpyError::Elements);
-    }
+    let types = [
+        ("'<f2'", DataType::F16),
+        // NumPy has no bfloat16; extensions store it as two bytes of no type.
+        ("'<V2'", DataType::Bf16),
+        ("'|V2'", DataType::Bf16),
+        ("'<f4'", DataType::F32),
+        ("'<f8'", DataType::F64),
+        ("'|u1'", DataType::U8),
+        ("'<i4'", DataType::I32),
+        ("'<i8'", DataType::I64),
+    ];
+    let found = types.iter().find(|(name, _)| descriptor.starts_with(name)).map(|(_, data_type)| *data_type);
+    found.filter(|_| order.starts_with("False")).ok_or(NpyError::DataType)
+}
+
+/// The shape in such a header; `(3,)` is how Python writes one axis.
+fn shape(header: &str) -> Result<Vec<usize>, NpyError> {
+    let not_a_tuple = || NpyError::Header("its shape is not a tuple");
     let shape = value(header, "'shape':").ok_or(NpyError::Header("it has no shape"))?;
     let axes = shape.strip_prefix('(').and_then(|rest| rest.split_once(')'));
-    let (axes, _) = axes.ok_or(NpyError::Header("its shape is not a tuple"))?;
-    let (rows, columns) = axes.split_once(',').ok_or(NpyError::Rank)?;
-    let length = |axis: &str| axis.trim().parse().map_err(|_| NpyError::Rank);
-    Ok((length(rows)?, length(columns)?))
+    let (axes, _) = axes.ok_or_else(not_a_tuple)?;
+    let axes = axes.trim();
+    if axes.is_empty() {
+        return Ok(vec![]);
+    }
+    let axes = axes.strip_suffix(',').unwrap_or(axes).split(',');
+    axes.map(|axis| axis.trim().parse().map_err(|_| NpyError::Header("its shape is not a tuple of lengths"))).collect()
 }
 
 fn value<'a>(header: &'a str, key: &str) -> Option<&'a str> {
@@ -115,15 +141,20 @@ mod tests {
     #[test]
     fn both_versions_read_back_as_written() {
         for version in [[1, 0], [2, 0]] {
-            let matrix = parse(&file(version, HEADER, &VALUES)).expect("well formed");
+            let matrix = Matrix::parse(&file(version, HEADER, &VALUES)).expect("well formed");
             assert_eq!(matrix, Matrix { rows: 2, columns: 3, values: VALUES.to_vec() });
         }
     }
 
     #[test]
     fn refuses_what_it_would_misread() {
+        let parse = Matrix::parse;
         let with = |from: &str, to: &str| parse(&file([1, 0], &HEADER.replace(from, to), &VALUES));
-        let length = |rows, columns| NpyError::Length { rows, columns, actual_bytes: 24 };
+        let length = |expected_bytes| {
+            let shape = vec![2, 4];
+            NpyError::Length(TensorError::Length { shape, data_type: DataType::F32, expected_bytes, actual_bytes: 24 })
+        };
+        let overflow = TensorError::Overflow { shape: vec![2, usize::MAX], data_type: DataType::F32 };
         for (result, error) in [
             (parse(b"PK\x03\x04"), NpyError::Magic),
             (parse(&file([3, 0], HEADER, &VALUES)), NpyError::Version { major: 3, minor: 0 }),
@@ -132,15 +163,38 @@ mod tests {
             (with("False", "True"), NpyError::Elements),
             (with("(2, 3)", "(6,)"), NpyError::Rank),
             (with("(2, 3)", "(1, 2, 3)"), NpyError::Rank),
-            (with("(2, 3)", "(-2, 3)"), NpyError::Rank),
+            (with("(2, 3)", "(-2, 3)"), NpyError::Header("its shape is not a tuple of lengths")),
             (with("(2, 3)", "2"), NpyError::Header("its shape is not a tuple")),
             (with("'shape'", "'form'"), NpyError::Header("it has no shape")),
-            (with("(2, 3)", "(2, 4)"), length(2, 4)),
-            (with("(2, 3)", "(2, 18446744073709551615)"), length(2, usize::MAX)),
+            (with("(2, 3)", "(2, 4)"), length(32)),
+            (with("(2, 3)", "(2, 18446744073709551615)"), NpyError::Length(overflow)),
         ] {
             assert_eq!(result, Err(error));
         }
         assert_eq!(parse(MAGIC), Err(NpyError::Header("it ends before its version")));
+    }
+
+    #[test]
+    fn every_element_type_is_read() {
+        let names = [("<f2", 12), ("<V2", 12), ("<f4", 6), ("<f8", 3), ("|u1", 24), ("<i4", 6), ("<i8", 3)];
+        for ((name, count), expected) in names.into_iter().zip([
+            DataType::F16,
+            DataType::Bf16,
+            DataType::F32,
+            DataType::F64,
+            DataType::U8,
+            DataType::I32,
+            DataType::I64,
+        ]) {
+            let header = HEADER.replace("<f4", name).replace("(2, 3)", &format!("({count},)"));
+            let tensor = parse(&file([1, 0], &header, &VALUES)).expect(name);
+            assert_eq!((tensor.data_type(), tensor.shape()), (expected, &[count][..]));
+        }
+        let scalar = HEADER.replace("(2, 3)", "()");
+        assert_eq!(parse(&file([1, 0], &scalar, &VALUES[..1])).expect("one value").shape(), [0_usize; 0]);
+        for name in [">i8", "<u2", "|O", "<U4", "<c8"] {
+            assert_eq!(parse(&file([1, 0], &HEADER.replace("<f4", name), &VALUES)), Err(NpyError::DataType), "{name}");
+        }
     }
 
     proptest! {

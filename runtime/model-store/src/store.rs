@@ -6,12 +6,10 @@ mod tests;
 
 use std::path::PathBuf;
 
-use wisp_core::ModelFormat;
-
 use crate::fetch::Origins;
 use crate::folder::{CacheFolder, Depth};
 use crate::pin::Pin;
-use crate::{FileCheck, FileState, Home, LocalModel, Model, ModelFile, NoProgress, Progress, StoreError};
+use crate::{FileCheck, FileState, Home, LocalModel, Model, ModelFile, NoProgress, Progress, StoreError, imported};
 
 /// Whether the store may fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,34 +57,45 @@ impl Store {
         &self.origins
     }
 
-    /// Opens a model: a built-in name (`all-minilm-l6-v2`), or the path of a folder that holds `model.toml`. Model files
-    /// that lie in that folder are used in place. Reads the manifest alone.
+    /// Opens a model: a built-in name (`all-minilm-l6-v2`), the name of an imported model, or the path of a folder that holds
+    /// `model.toml`, in this order. Model files that lie in that folder are used in place. Reads the manifest alone.
     ///
     /// # Errors
     /// [`StoreError::UnknownModel`], [`StoreError::Manifest`] with line and column, [`StoreError::Io`].
     pub fn open(&self, source: &str) -> Result<Model, StoreError> {
-        Model::open(source)
+        Model::open(source, &self.home)
     }
 
-    /// Makes the files of one format available and verified: what is missing is fetched or derived, what lies in the cache
+    /// Names of the imported models, sorted: the folders of [`Home::imported`] that hold `model.toml`.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn imported(&self) -> Result<Vec<String>, StoreError> {
+        imported::names(&self.home)
+    }
+
+    /// Makes a model file, and everything that belongs to it, available and verified: what is missing is fetched or derived, what lies in the cache
     /// and differs from the manifest is replaced, what was verified before and has not changed is not read again.
     ///
     /// # Errors
-    /// [`StoreError::NoFormat`]; [`StoreError::Corrupt`] for a wrong file in the model's own folder, or in the cache when
+    /// [`StoreError::NoModelFile`] when `file` is no model file of this model; [`StoreError::Corrupt`] for a wrong file in the model's own folder, or in the cache when
     /// offline; [`StoreError::Offline`], [`StoreError::Fetch`], [`StoreError::Export`], [`StoreError::Io`].
-    pub fn ensure(
-        &self,
-        model: &Model,
-        format: ModelFormat,
-        progress: &dyn Progress,
-    ) -> Result<LocalModel, StoreError> {
+    pub fn ensure(&self, model: &Model, file: &ModelFile, progress: &dyn Progress) -> Result<LocalModel, StoreError> {
         let manifest = &model.manifest;
-        let target = manifest.file_of_format(format).ok_or_else(|| StoreError::NoFormat {
-            model: manifest.name.clone(),
-            format,
-            offered: manifest.formats().iter().map(|format| format.name()).collect::<Vec<_>>().join(", "),
-        })?;
-        let companions = manifest.files.iter().filter(|file| file.format.is_none());
+        let target = manifest.model_files().find(|known| known.path == file.path);
+        let (Some(target), Some(format)) = (target, file.format) else {
+            return Err(StoreError::NoModelFile {
+                model: manifest.name.clone(),
+                path: file.path.clone(),
+                offered: manifest.model_files().map(|file| file.path.as_str()).collect::<Vec<_>>().join(", "),
+            });
+        };
+        // What belongs to every model file, less the weights of other graphs.
+        let of_others = |path: &String| {
+            target.weights.as_ref() != Some(path)
+                && manifest.files.iter().any(|file| file.weights.as_ref() == Some(path))
+        };
+        let companions = manifest.files.iter().filter(|file| file.format.is_none() && !of_others(&file.path));
         let needed: Vec<&ModelFile> = companions.chain([target]).collect();
 
         let mut folder = self.folder(model);
@@ -99,8 +108,11 @@ impl Store {
         Ok(LocalModel {
             file: locate(model, &folder, target),
             format,
+            precision: target.precision,
+            weights: target.weights.as_ref().and_then(location),
             tokenizer: manifest.tokenizer.as_ref().and_then(|tokenizer| location(&tokenizer.file)),
             architecture: target.architecture.as_ref().and_then(location),
+            labels: manifest.labels_file.as_ref().and_then(location),
         })
     }
 

@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::sync::Mutex;
 
-use wisp_core::ModelFormat;
-use wisp_model_store::{Access, FileState, Home, NoProgress, ONNX_RUNTIME, Progress, Store};
+use wisp_model_store::{Access, FileState, Home, ModelFile, NoProgress, ONNX_RUNTIME, OPENVINO, Progress, Store};
 
 /// Prints every step, and checks that the bytes of a step that ended well add up to what was announced.
 #[derive(Default)]
@@ -31,7 +30,7 @@ impl Progress for Ledger {
 fn downloads(test: &str) -> bool {
     let wanted = std::env::var_os("WISP_TEST_DOWNLOADS").is_some_and(|value| value == "1");
     if !wanted {
-        println!("skipped: {test} downloads 107 MB; set WISP_TEST_DOWNLOADS=1 to run it");
+        println!("skipped: {test} downloads 166 MB; set WISP_TEST_DOWNLOADS=1 to run it");
     }
     wanted
 }
@@ -41,18 +40,20 @@ fn store(home: &Path, access: Access) -> Store {
 }
 
 #[test]
-fn the_model_comes_out_of_its_sources_in_both_formats() {
-    if !downloads("the_model_comes_out_of_its_sources_in_both_formats") {
+fn the_model_comes_out_of_its_sources_in_every_form() {
+    if !downloads("the_model_comes_out_of_its_sources_in_every_form") {
         return;
     }
     let home = tempfile::tempdir().expect("temporary folder");
     let online = store(home.path(), Access::Online);
     let model = online.open("all-minilm-l6-v2").expect("built in");
-    let onnx = online.ensure(&model, ModelFormat::Onnx, &Ledger::default()).expect("fetched and derived");
+    let file = |path: &str| -> &ModelFile { model.manifest.file(path).expect("listed") };
+    let onnx = online.ensure(&model, file("model.onnx"), &Ledger::default()).expect("fetched and derived");
     assert!(onnx.file.is_file() && onnx.tokenizer.is_some_and(|file| file.is_file()));
 
     let offline = store(home.path(), Access::Offline);
-    let weights = offline.ensure(&model, ModelFormat::Safetensors, &NoProgress).expect("fetched with the other");
+    let weights = offline.ensure(&model, file("model.safetensors"), &NoProgress).expect("fetched with it");
+    offline.ensure(&model, file("model-int8.onnx"), &NoProgress).expect("derived from what is there");
     assert!(weights.file.is_file() && weights.architecture.is_some_and(|file| file.is_file()));
     for check in offline.verify(&model, &NoProgress) {
         assert_eq!(check.state, FileState::Verified, "{}", check.path);
@@ -60,20 +61,21 @@ fn the_model_comes_out_of_its_sources_in_both_formats() {
 
     // The derived file is made again from what is there, without the network.
     std::fs::write(&onnx.file, b"not a model").expect("own file");
-    let rebuilt = offline.ensure(&model, ModelFormat::Onnx, &NoProgress).expect("derived again");
+    let rebuilt = offline.ensure(&model, file("model.onnx"), &NoProgress).expect("derived again");
     assert_eq!(rebuilt.file, onnx.file);
 }
 
 #[test]
-fn the_native_library_comes_out_of_its_wheel() {
-    if !downloads("the_native_library_comes_out_of_its_wheel") {
+fn native_libraries_come_out_of_their_wheels() {
+    if !downloads("native_libraries_come_out_of_their_wheels") {
         return;
     }
     let home = tempfile::tempdir().expect("temporary folder");
-    let library =
-        store(home.path(), Access::Online).ensure_library(&ONNX_RUNTIME, &Ledger::default()).expect("fetched");
-    assert!(library.is_file());
-    let offline = store(home.path(), Access::Offline);
-    assert_eq!(offline.find_library(&ONNX_RUNTIME), Some(library.clone()));
-    assert_eq!(offline.ensure_library(&ONNX_RUNTIME, &NoProgress).expect("there"), library);
+    for library in [&ONNX_RUNTIME, &OPENVINO] {
+        let path = store(home.path(), Access::Online).ensure_library(library, &Ledger::default()).expect("fetched");
+        assert!(path.is_file());
+        let offline = store(home.path(), Access::Offline);
+        assert_eq!(offline.find_library(library), Some(path.clone()));
+        assert_eq!(offline.ensure_library(library, &NoProgress).expect("there"), path);
+    }
 }

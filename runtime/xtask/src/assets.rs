@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use wisp_core::ModelFormat;
 use wisp_model_store::{Access, FileState, Home, ONNX_RUNTIME, Progress, Store};
 
 use crate::progress::{Step, readable_bytes};
@@ -34,9 +33,11 @@ pub(crate) fn ensure_model(home: &Home, step: &Step) -> Result<ModelAssets> {
     let store = Store::new(home.clone(), Access::Online);
     let model = store.open(MODEL)?;
     let progress = StepProgress { step };
-    let weights = store.ensure(&model, ModelFormat::Safetensors, &progress)?;
-    store.ensure(&model, ModelFormat::Onnx, &progress)?;
-    let tokenizer = weights.tokenizer.as_deref().and_then(Path::parent).context("the model has a tokenizer")?;
+    let mut tokenizer = None;
+    for file in model.manifest.model_files() {
+        tokenizer = store.ensure(&model, file, &progress)?.tokenizer;
+    }
+    let tokenizer = tokenizer.as_deref().and_then(Path::parent).context("the model has a tokenizer")?;
     let size_bytes: u64 = model.manifest.files.iter().map(|file| file.size_bytes).sum();
     let summary = format!("{MODEL}, safetensors and ONNX, {} verified", readable_bytes(size_bytes));
     Ok(ModelAssets { tokenizer: tokenizer.to_owned(), summary })

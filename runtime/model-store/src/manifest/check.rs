@@ -2,6 +2,7 @@
 
 mod files;
 mod golden;
+mod labels;
 mod sources;
 mod tensors;
 
@@ -43,9 +44,10 @@ impl Checker<'_> {
             sources: self.sources(document.sources)?,
             ragged: document.ragged.map(|table| self.ragged(table, &signature)).transpose()?,
             tokenizer: document.tokenizer.map(|table| self.tokenizer(table, &signature, &files)).transpose()?,
-            labels: document.labels,
+            labels_file: self.labels_file(document.labels_file, document.labels.as_ref(), &files)?,
+            labels: document.labels.map(Spanned::into_inner).unwrap_or_default(),
             batching: self.batching(&document.batching)?,
-            golden: document.golden.map(|table| self.golden(table, embedding.as_ref())).transpose()?,
+            golden: document.golden.map(|table| self.golden(table, embedding.as_ref(), &signature)).transpose()?,
             prompts: document.prompts,
             signature,
             files,
@@ -67,12 +69,8 @@ impl Checker<'_> {
 
     /// A name that is safe as the name of a folder: it becomes one in the cache.
     fn name(&self, key: &str, value: Spanned<String>) -> Checked<String> {
-        let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
         let name = value.get_ref();
-        let is_good = name.len() <= NAME_LIMIT_BYTES
-            && name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-            && name.chars().all(is_inner);
-        if is_good {
+        if is_name(name) {
             return Ok(value.into_inner());
         }
         let reason = format!(
@@ -102,6 +100,14 @@ impl Checker<'_> {
             max_batch_tokens: self.positive("max_batch_tokens", &table.max_batch_tokens)?,
         })
     }
+}
+
+/// Whether this can be the name of a model: it begins with no dot and holds no separator.
+pub(crate) fn is_name(name: &str) -> bool {
+    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+    name.len() <= NAME_LIMIT_BYTES
+        && name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+        && name.chars().all(is_inner)
 }
 
 /// Names as a list for messages: `a`, `b`.

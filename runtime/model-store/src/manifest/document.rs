@@ -16,8 +16,8 @@ pub(super) struct Document {
     pub(super) license: Spanned<String>,
     pub(super) task: Spanned<Task>,
     pub(super) description: String,
-    #[serde(default)]
-    pub(super) labels: Vec<String>,
+    pub(super) labels: Option<Spanned<Vec<String>>>,
+    pub(super) labels_file: Option<Spanned<String>>,
     pub(super) sources: Spanned<Vec<SourceTable>>,
     pub(super) files: Spanned<Vec<FileTable>>,
     pub(super) signature: SignatureTable,
@@ -69,9 +69,11 @@ pub(super) struct FileTable {
     pub(super) size_bytes: Spanned<u64>,
     pub(super) sha256: Spanned<String>,
     pub(super) format: Option<Spanned<ModelFormat>>,
+    pub(super) precision: Option<Spanned<Precision>>,
     /// Read by the check: an error of serde inside an array has the place of the array.
     pub(super) backends: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) architecture: Option<Spanned<String>>,
+    pub(super) weights: Option<Spanned<String>>,
     pub(super) derived: Option<Spanned<DerivedTable>>,
     pub(super) source_path: Option<Spanned<String>>,
 }
@@ -79,7 +81,7 @@ pub(super) struct FileTable {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DerivedTable {
-    pub(super) exporter: Exporter,
+    pub(super) exporter: Spanned<Exporter>,
     pub(super) from: Spanned<String>,
     pub(super) config: Spanned<String>,
 }
@@ -140,10 +142,18 @@ pub(super) struct EmbeddingTable {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GoldenTable {
-    pub(super) texts: Spanned<String>,
-    pub(super) vectors: Spanned<String>,
+    pub(super) texts: Option<Spanned<String>>,
+    pub(super) vectors: Option<Spanned<String>>,
+    pub(super) tensors: Option<Spanned<GoldenTensorsTable>>,
     pub(super) tolerance: Spanned<BTreeMap<Precision, ToleranceTable>>,
-    pub(super) batching: ToleranceTable,
+    pub(super) batching: Option<ToleranceTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GoldenTensorsTable {
+    pub(super) inputs: Spanned<BTreeMap<Spanned<String>, Spanned<String>>>,
+    pub(super) outputs: Spanned<BTreeMap<Spanned<String>, Spanned<String>>>,
 }
 
 #[derive(Deserialize)]

@@ -19,6 +19,11 @@ pub struct ManifestError {
     pub reason: String,
 }
 
+/// A manifest that TOML cannot express.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the manifest cannot be written as TOML: {0}")]
+pub struct UnwritableManifest(pub(crate) String);
+
 impl ManifestError {
     /// The error at the start of `span`, a byte range of `text`; without a span, at the start of the file.
     pub(crate) fn at(origin: &Path, text: &str, span: Option<Range<usize>>, reason: impl Into<String>) -> Self {

@@ -30,6 +30,15 @@ fn reads_the_real_manifest() {
     let onnx = manifest.file_of_format(ModelFormat::Onnx).expect("listed");
     let derived = onnx.derived.as_ref().expect("made here");
     assert_eq!((derived.exporter, derived.from.as_str()), (Exporter::BertOnnx, "model.safetensors"));
+    let of =
+        |backend, precision| manifest.file_of(backend, &ModelFormat::ALL, precision).map(|file| file.path.as_str());
+    assert_eq!(of(BackendId::OpenVino, Precision::Bf16), Some("model.onnx"));
+    assert_eq!(of(BackendId::OpenVino, Precision::Int8), Some("model-int8.onnx"));
+    assert_eq!(
+        (of(BackendId::Candle, Precision::F32), of(BackendId::Ort, Precision::Int8)),
+        (Some("model.safetensors"), None)
+    );
+    assert_eq!(manifest.model_files().count(), 3);
 
     let mask = manifest.signature.input("attention_mask").expect("declared");
     assert_eq!((mask.data_type, &mask.shape[..]), (DataType::I64, &[Axis::Free, Axis::Free][..]));
@@ -45,8 +54,12 @@ fn reads_the_real_manifest() {
 
 /// Replaces `from` by `to`, and expects an error with `reason` at the start of `place` in the new text.
 fn refuses(from: &str, to: &str, place: &str, reason: &str) {
-    assert!(real().contains(from), "`{from}` is in the manifest");
-    let text = real().replacen(from, to, 1);
+    refuses_in(real(), from, to, place, reason);
+}
+
+fn refuses_in(manifest: &str, from: &str, to: &str, place: &str, reason: &str) {
+    assert!(manifest.contains(from), "`{from}` is in the manifest");
+    let text = manifest.replacen(from, to, 1);
     let error = parse(&text).expect_err(reason);
     let offset = text.find(place).expect("the place is in the new text");
     let expected = ManifestError::at(Path::new("models/x/model.toml"), &text, Some(offset..offset), "");
@@ -77,14 +90,19 @@ fn finds_mistakes_of_syntax_and_type_at_their_place() {
         "unknown variant `sorting`, expected one of `embedding`",
     );
     refuses("type = \"i64\"", "type = \"int64\"", "\"int64\"", "unknown variant `int64`, expected one of `f16`");
-    refuses("[\"candle\"]", "[\"kandle\"]", "\"kandle\"", "unknown backend `kandle`; one of ort, candle");
-    refuses("backends = [\"ort\"]", "backends = \"ort\"", "\"ort\"", "expected a sequence");
+    refuses("[\"candle\"]", "[\"kandle\"]", "\"kandle\"", "unknown backend `kandle`; one of openvino, ort, candle");
+    refuses("backends = [\"ort\", \"openvino\"]", "backends = \"ort\"", "\"ort\"", "expected a sequence");
     refuses("size_bytes = 612", "size_bytes = -612", "-612", "invalid value: integer `-612`, expected u64");
     refuses("normalized = true", "normalised = true", "normalised", "unknown field `normalised`, expected one of");
     refuses("[batching]", "[batches]", "batches]", "unknown field `batches`, expected one of");
     refuses("[sources.hub]", "[sources.ftp]", "ftp]", "unknown variant `ftp`, expected one of `wheel`, `hub`, `file`");
     refuses("bf16 = {", "bf8 = {", "bf8 = {", "unknown variant `bf8`, expected one of `f32`");
-    refuses("exporter = \"bert-onnx\"", "exporter = \"gpt\"", "\"gpt\"", "unknown variant `gpt`, expected `bert-onnx`");
+    refuses(
+        "exporter = \"bert-onnx\"",
+        "exporter = \"gpt\"",
+        "\"gpt\"",
+        "unknown variant `gpt`, expected `bert-onnx` or `bert-onnx-int8`",
+    );
     refuses("pooling = \"mean\"", "pooling = \"max\"", "\"max\"", "unknown variant `max`");
     refuses("\"Apache-2.0\"\n", "\"Apache-2.0\"\nlicense = \"MIT\"\n", "license = \"MIT\"", "duplicate key");
     refuses("license = ", "licence = ", "licence", "unknown field `licence`");
@@ -167,9 +185,9 @@ fn finds_files_that_are_wrong_or_do_not_fit_each_other() {
         "path = \"vocab.txt\"",
         "path = \"vocab.txt\"\nformat = \"onnx\"\nbackends = [ \"ort\" ]",
         "\"onnx\"\nbackends = [ ",
-        "format `onnx` is taken",
+        "format `onnx` for backend `ort` is taken by `model.onnx`; give files of quantised weights a `precision`",
     );
-    refuses("backends = [\"ort\"]\n", "", "\"onnx\"\n", "a file with a format needs `backends`");
+    refuses("backends = [\"ort\", \"openvino\"]\n", "", "\"onnx\"\n", "a file with a format needs `backends`");
     refuses(
         "path = \"vocab.txt\"",
         "backends = [\"ort\"]\npath = \"vocab.txt\"",
@@ -267,6 +285,20 @@ fn finds_embeddings_and_golden_vectors_that_do_not_fit() {
     let tensors = real().replace("task = \"embedding\"", "task = \"tensors\"").replace(embedding, "");
     let error = parse(&tensors).expect_err("golden vectors of what");
     assert!(error.reason.starts_with("golden vectors need the table [embedding]"), "{error}");
+    let batching = "batching = { min_cosine = 0.99999, max_abs_error = 1e-4 }\n";
+    refuses(batching, "", "[golden]\n", "golden lacks `batching`");
+    refuses(
+        "texts = \"golden/sentences.json\"\n",
+        "",
+        "[golden]\n",
+        "golden needs `texts` and `vectors`, or the table",
+    );
+    refuses(
+        batching,
+        &format!("{batching}tensors = {{ inputs = {{}}, outputs = {{}} }}\n"),
+        "{ inputs = {}, ",
+        "golden has texts already; keep `texts` and `vectors` or [golden.tensors]",
+    );
     let bare = "fused_output = \"sentence_embedding\"\nhidden_output = \"last_hidden_state\"\n";
     let error = parse(
         &real()
@@ -274,6 +306,116 @@ fn finds_embeddings_and_golden_vectors_that_do_not_fit() {
             .replace(bare, ""),
     );
     assert!(error.expect_err("no output").reason.starts_with("embedding needs fused_output, hidden_output or both"));
+}
+
+#[test]
+fn finds_precisions_and_weights_that_do_not_fit() {
+    refuses(
+        "path = \"vocab.txt\"",
+        "path = \"vocab.txt\"\nprecision = \"int8\"",
+        "\"int8\"\nsize_bytes = 231508",
+        "precision is for files with a format",
+    );
+    refuses("precision = \"int8\"", "precision = \"int4\"", "\"int4\"", "unknown variant `int4`");
+    refuses("precision = \"int8\"", "precision = \"f32\"", "\"f32\"", "f32 is what a file without `precision` serves");
+    refuses("precision = \"int8\"\n", "", "\"bert-onnx-int8\"", "makes files of precision `int8`; add it to the file");
+    refuses(
+        "precision = \"int8\"",
+        "precision = \"bf16\"",
+        "\"bert-onnx-int8\"",
+        "exporter `bert-onnx-int8` makes files of precision `int8`; add it",
+    );
+    refuses(
+        "\"bert-onnx-int8\"",
+        "\"bert-onnx\"",
+        "\"bert-onnx\", from = \"model.safetensors\", config = \"config.json\" }\n\n[[files]]\npath = \"config",
+        "leave `precision` out",
+    );
+    refuses(
+        "backends = [\"candle\"]\n",
+        "backends = [\"candle\"]\nweights = \"vocab.txt\"\n",
+        "\"vocab.txt\"\n# Safetensors",
+        "weights is for files of format `openvino`",
+    );
+    let graph =
+        |weights: &str| format!("path = \"vocab.txt\"\nformat = \"openvino\"\nbackends = [\"openvino\"]\n{weights}");
+    let place = "\"vocab.txt\"\nformat = ";
+    refuses("path = \"vocab.txt\"\n", &graph(""), place, "an openvino graph holds no weights; name `vocab.bin`");
+    let (other, missing) = (graph("weights = \"config.json\"\n"), graph("weights = \"vocab.bin\"\n"));
+    let place = "\"config.json\"\nsize_bytes = 231508";
+    refuses("path = \"vocab.txt\"\n", &other, place, "must lie beside the graph, under its name: `vocab.bin`");
+    refuses("path = \"vocab.txt\"\n", &missing, "\"vocab.bin\"", "weights `vocab.bin` names no file");
+}
+
+fn birds() -> &'static str {
+    include_str!("../../../../models/birds-v1/model.toml")
+}
+
+#[test]
+fn reads_a_model_of_images() {
+    let manifest = parse(birds()).expect("well formed");
+    assert_eq!((manifest.task, manifest.labels_file.as_deref()), (Task::Classification, Some("labels.txt")));
+    let file = manifest.file_of(BackendId::OpenVino, &[ModelFormat::TfLite], Precision::F32).expect("listed");
+    assert_eq!((file.path.as_str(), file.precision), ("birds_v1.tflite", None));
+    let golden = manifest.golden.expect("proven");
+    assert_eq!(golden.batching, None, "one image at a time");
+    let GoldenAnswers::Tensors { tensors } = golden.answers else { panic!("images are no texts") };
+    assert_eq!(tensors.outputs["module/prediction"], "golden/output.npy");
+}
+
+#[test]
+fn finds_labels_and_golden_tensors_that_do_not_fit() {
+    let refuses = |from: &str, to: &str, place: &str, reason: &str| refuses_in(birds(), from, to, place, reason);
+    refuses(
+        "labels_file = \"labels.txt\"",
+        "labels_file = \"labels.txt\"\nlabels = [\"wren\"]",
+        "\"labels.txt\"\nlabels",
+        "labels_file is for models without `labels`; keep one of the two",
+    );
+    refuses(
+        "labels_file = \"labels.txt\"",
+        "labels_file = \"birds_v1.tflite\"",
+        "\"birds_v1.tflite\"",
+        "labels_file `birds_v1.tflite` is not among the files without a format: `labels.txt`",
+    );
+    refuses("labels_file = ", "label_file = ", "label_file", "unknown field `label_file`");
+    refuses(
+        "{ \"module/hub_input/images_uint8\" = ",
+        "{ \"image\" = ",
+        "\"image\" = ",
+        "golden.tensors.inputs `image` is none of inputs",
+    );
+    refuses(
+        "{ \"module/prediction\" = ",
+        "{ \"scores\" = ",
+        "\"scores\" = ",
+        "golden.tensors.outputs `scores` is none of outputs",
+    );
+    refuses(
+        "inputs = { \"module/hub_input/images_uint8\" = \"golden/input.npy\" }",
+        "inputs = {}",
+        "{}",
+        "golden.tensors.inputs lacks input `module/hub_input/images_uint8`",
+    );
+    refuses(
+        "outputs = { \"module/prediction\" = \"golden/output.npy\" }",
+        "outputs = {}",
+        "{}",
+        "golden.tensors.outputs is empty",
+    );
+    refuses("\"golden/output.npy\"", "\"../output.npy\"", "\"../output.npy\"", "must be relative, with `/`");
+    refuses(
+        "outputs = { \"module/prediction\" = \"golden/output.npy\" }\n",
+        "",
+        "[golden.tensors]",
+        "missing field `outputs`",
+    );
+    refuses(
+        "max_abs_error = 10 }",
+        "max_abs_error = -1.0 }",
+        "-1.0",
+        "max_abs_error -1 must be 0 or a number above it",
+    );
 }
 
 #[test]
@@ -306,6 +448,43 @@ proptest! {
             prop_assert!(error.column <= lines[error.line - 1].chars().count() + 1, "{}", error);
             prop_assert!(!error.reason.is_empty() && !error.reason.contains('\n'), "{}", error);
         }
+    }
+
+    #[test]
+    fn a_manifest_is_read_back_as_it_was_written(
+        words in proptest::collection::vec(".{0,12}", 4),
+        numbers in any::<(u32, u32, f64, f64)>(),
+        is_text in any::<bool>(),
+        parts in any::<[bool; 6]>(),
+    ) {
+        let mut manifest = parse(if is_text { real() } else { birds() }).expect("well formed");
+        manifest.description.clone_from(&words[0]);
+        manifest.prompts = words[1..].iter().map(|word| (word.clone(), words[0].clone())).collect();
+        if parts[0] {
+            (manifest.labels_file, manifest.labels) = (None, words.clone());
+        }
+        if parts[1] {
+            (manifest.tokenizer, manifest.ragged) = (None, None);
+        }
+        if parts[2] {
+            manifest.golden = None;
+        }
+        if parts[3] {
+            manifest.sources.push(Source::File(FileSource { path: format!("x{}", words[1]) }));
+        }
+        manifest.batching.max_batch_rows = numbers.0.max(1);
+        manifest.batching.max_batch_tokens = numbers.1.max(1);
+        if let Some(golden) = manifest.golden.as_mut().filter(|_| parts[4]) {
+            let (cosine, error) = (numbers.2.abs().fract(), numbers.3.abs().fract());
+            let is_number = cosine.is_finite() && error.is_finite();
+            let tolerance = Tolerance { min_cosine: cosine, max_abs_error: error };
+            golden.tolerances.extend(is_number.then_some((Precision::Int8, tolerance)));
+        }
+        if let Some(ragged) = manifest.ragged.as_mut().filter(|_| parts[5] && !numbers.2.is_nan()) {
+            ragged.pad_values.insert("input_ids".to_owned(), numbers.2);
+        }
+        let text = manifest.to_toml().expect("every number fits");
+        prop_assert_eq!(parse(&text)?, manifest);
     }
 
     #[test]

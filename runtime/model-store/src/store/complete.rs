@@ -158,11 +158,12 @@ fn export(
     config: &Path,
     output: &Path,
 ) -> Result<(), wisp_model_export::ExportError> {
+    let request = wisp_model_export::ExportRequest { weights, config, output };
     match exporter {
-        Exporter::BertOnnx => {
-            wisp_model_export::export_bert(&wisp_model_export::ExportRequest { weights, config, output }).map(|_| ())
-        }
+        Exporter::BertOnnx => wisp_model_export::export_bert(&request),
+        Exporter::BertOnnxInt8 => wisp_model_export::export_bert_int8(&request),
     }
+    .map(|_| ())
 }
 
 fn uses(file: &ModelFile, path: &str) -> bool {

@@ -3,7 +3,7 @@
 use std::path::{Component, Path};
 
 use toml::Spanned;
-use wisp_core::{BackendId, ModelFormat, PlacementError};
+use wisp_core::{BackendId, ModelFormat, PlacementError, Precision};
 
 use super::{Checked, Checker, quoted};
 use crate::manifest::document::{DerivedTable, FileTable};
@@ -19,10 +19,13 @@ impl Checker<'_> {
                 return Err(self.error(&table.path, format!("file `{}` is listed twice", file.path)));
             }
             if let Some(format) = &table.format
-                && files.iter().any(|earlier| earlier.format == file.format)
+                && let Some((earlier, backend)) = rival(&files, &file)
             {
-                let reason =
-                    format!("format `{}` is taken by an earlier file; list one file a format", format.get_ref());
+                let reason = format!(
+                    "format `{}` for backend `{backend}` is taken by `{}`; give files of quantised weights a `precision`",
+                    format.get_ref(),
+                    earlier.path
+                );
                 return Err(self.error(format, reason));
             }
             files.push(file);
@@ -83,11 +86,46 @@ impl Checker<'_> {
             size_bytes: self.positive("size_bytes", &table.size_bytes)?,
             sha256: self.digest(&table.sha256)?,
             format,
+            precision: table.precision.as_ref().map(|precision| self.precision(precision, format)).transpose()?,
             backends,
             architecture,
+            weights: self.weights(table, all)?,
             derived: table.derived.as_ref().map(|derived| self.derived(derived, table, all)).transpose()?,
             source_path: table.source_path.as_ref().map(|path| self.path(path)).transpose()?,
         })
+    }
+
+    fn precision(&self, precision: &Spanned<Precision>, format: Option<ModelFormat>) -> Checked<Precision> {
+        match (format, *precision.get_ref()) {
+            (None, _) => Err(self.error(precision, "precision is for files with a format")),
+            (_, Precision::F32) => {
+                Err(self.error(precision, "f32 is what a file without `precision` serves; leave it out"))
+            }
+            (_, quantized) => Ok(quantized),
+        }
+    }
+
+    /// OpenVINO's library takes the weights from beside the graph, under its name.
+    fn weights(&self, table: &FileTable, all: &[FileTable]) -> Checked<Option<String>> {
+        let is_graph = table.format.as_ref().map(|format| *format.get_ref()) == Some(ModelFormat::OpenVino);
+        let expected = Path::new(table.path.get_ref()).with_extension("bin");
+        match (&table.weights, is_graph) {
+            (None, false) => Ok(None),
+            (Some(weights), false) => Err(self.error(weights, "weights is for files of format `openvino`")),
+            (None, true) => {
+                let reason = format!("an openvino graph holds no weights; name `{}` in `weights`", expected.display());
+                Err(self.error(&table.path, reason))
+            }
+            (Some(weights), true) if Path::new(weights.get_ref()) != expected => {
+                let reason = format!(
+                    "weights `{}` must lie beside the graph, under its name: `{}`",
+                    weights.get_ref(),
+                    expected.display()
+                );
+                Err(self.error(weights, reason))
+            }
+            (Some(weights), true) => self.companion("weights", weights, all).map(Some),
+        }
     }
 
     fn backends(&self, names: &Spanned<Vec<Spanned<String>>>) -> Checked<Vec<BackendId>> {
@@ -99,8 +137,18 @@ impl Checker<'_> {
 
     fn derived(&self, derived: &Spanned<DerivedTable>, owner: &FileTable, all: &[FileTable]) -> Checked<Derived> {
         let DerivedTable { exporter, from, config } = derived.get_ref();
+        let name = exporter.get_ref().name();
         if owner.format.as_ref().map(|format| *format.get_ref()) != Some(ModelFormat::Onnx) {
-            return Err(self.error(derived, "exporter `bert-onnx` makes files of format `onnx`"));
+            return Err(self.error(derived, format!("exporter `{name}` makes files of format `onnx`")));
+        }
+        if owner.precision.as_ref().map(|precision| *precision.get_ref()) != exporter.get_ref().precision() {
+            let reason = match exporter.get_ref().precision() {
+                Some(precision) => {
+                    format!("exporter `{name}` makes files of precision `{precision}`; add it to the file")
+                }
+                None => format!("exporter `{name}` makes files of full weights; leave `precision` out"),
+            };
+            return Err(self.error(exporter, reason));
         }
         let weights = self.listed("derived.from", from, all)?;
         if weights.format.as_ref().map(|format| *format.get_ref()) != Some(ModelFormat::Safetensors) {
@@ -108,7 +156,7 @@ impl Checker<'_> {
             return Err(self.error(from, reason));
         }
         Ok(Derived {
-            exporter: *exporter,
+            exporter: *exporter.get_ref(),
             from: from.get_ref().clone(),
             config: self.companion("derived.config", config, all)?,
         })
@@ -129,4 +177,12 @@ impl Checker<'_> {
             self.error(path, format!("{key} `{}` names no file; files are {known}", path.get_ref()))
         })
     }
+}
+
+/// An earlier file of full weights in the same format for one of the same backends.
+fn rival<'f>(earlier: &'f [ModelFile], file: &ModelFile) -> Option<(&'f ModelFile, BackendId)> {
+    let is_full = |file: &&ModelFile| file.precision.is_none();
+    let mut alike = earlier.iter().filter(is_full).filter(|earlier| earlier.format == file.format);
+    let shared = |earlier: &ModelFile| file.backends.iter().copied().find(|id| earlier.backends.contains(id));
+    if file.precision.is_some() { None } else { alike.find_map(|earlier| Some((earlier, shared(earlier)?))) }
 }
