@@ -2,7 +2,7 @@
 //!
 //! | id | library | device | formats |
 //! |---|---|---|---|
-//! | `ort` | ONNX Runtime, loaded at run time | CPU | ONNX |
+//! | `ort` | ONNX Runtime, loaded at run time | CPU, NVIDIA GPU | ONNX |
 //! | `candle` | compiled in | CPU | safetensors (BERT) |
 //!
 //! [`all`] is the table of them. A backend that lacks its native library still stands in the table: its
@@ -19,6 +19,8 @@ use wisp_core::Backend;
 
 #[cfg(feature = "candle")]
 mod candle;
+#[cfg(feature = "ort")]
+mod cuda;
 #[cfg(feature = "ort")]
 mod ort;
 
