@@ -108,7 +108,7 @@ fn found_with_driver(path: impl AsRef<OsStr>) -> String {
 #[ignore = "the tests of this file start it, in a process of its own"]
 fn child_says_what_it_finds() {
     let onnxruntime = std::env::var_os(LIBRARY_VARIABLE).map(PathBuf::from);
-    let backends = wisp_backends::all(&Libraries { onnxruntime });
+    let backends = wisp_backends::all(&Libraries { onnxruntime, ..Libraries::default() });
     let backend = backends.iter().find(|backend| backend.id() == BackendId::Ort).expect("is compiled in");
     let rows = backend.probe().devices;
     for row in rows.iter().filter(|row| matches!(row.device, Device::Gpu(_))) {
@@ -266,6 +266,15 @@ fn a_build_of_onnx_runtime_without_cuda_is_named_last() {
     let report = found(&variables.iter().map(|(name, value)| (*name, value.as_os_str())).collect::<Vec<_>>());
     let reason = format!("{} is a build of ONNX Runtime without CUDA", library.display());
     assert!(report.contains(&reason) && report.contains("WISP_ONNXRUNTIME_LIBRARY"), "{report}");
+}
+
+#[test]
+fn the_build_with_cuda_is_opened_in_place_of_the_other() {
+    let path = |name: &str| Some(Path::new("/nonexistent").join(name));
+    let libraries = Libraries { onnxruntime: path("cpu.so"), onnxruntime_cuda: path("cuda.so") };
+    let backends = wisp_backends::all(&libraries);
+    let backend = backends.iter().find(|backend| backend.id() == BackendId::Ort).expect("is compiled in");
+    assert_eq!(backend.probe().library, path("cuda.so"));
 }
 
 /// Whether the loader's cache knows a library of this name.

@@ -21,7 +21,7 @@ struct Fixture {
 impl Fixture {
     fn get(test: &str) -> Option<Self> {
         let real = RealModel::get(test)?;
-        let libraries = Libraries { onnxruntime: real.store.find_library(&ONNX_RUNTIME) };
+        let libraries = Libraries { onnxruntime: real.store.find_library(&ONNX_RUNTIME), ..Libraries::default() };
         let folder = tempfile::tempdir().expect("temporary folder");
         Some(Self { backends: wisp_backends::all(&libraries), folder })
     }
