@@ -2,7 +2,7 @@
 //!
 //! | id | library | device | formats |
 //! |---|---|---|---|
-//! | `ort` | ONNX Runtime, loaded at run time | CPU | ONNX |
+//! | `ort` | ONNX Runtime, loaded at run time | CPU, NVIDIA GPU | ONNX |
 //! | `candle` | compiled in | CPU | safetensors (BERT) |
 //!
 //! [`all`] is the table of them. A backend that lacks its native library still stands in the table: its
@@ -20,6 +20,8 @@ use wisp_core::Backend;
 #[cfg(feature = "candle")]
 mod candle;
 #[cfg(feature = "ort")]
+mod cuda;
+#[cfg(feature = "ort")]
 mod ort;
 
 /// Where the native libraries lie, as far as they were found.
@@ -27,6 +29,11 @@ mod ort;
 pub struct Libraries {
     /// `libonnxruntime.so` of ONNX Runtime 1.22 or newer.
     pub onnxruntime: Option<PathBuf>,
+    /// `libonnxruntime.so` of a build with CUDA, with its execution provider in the same folder (the Python package
+    /// `onnxruntime-gpu`). When it is given, it is opened in place of [`Libraries::onnxruntime`], for every device: a process
+    /// has one ONNX Runtime, and this one runs on the CPU as well. So name it only where a deployment is placed on a GPU;
+    /// giving its path as `onnxruntime` does the same.
+    pub onnxruntime_cuda: Option<PathBuf>,
 }
 
 /// Every backend compiled into this binary.
@@ -35,7 +42,9 @@ pub struct Libraries {
 pub fn all(libraries: &Libraries) -> Vec<Box<dyn Backend>> {
     let mut backends: Vec<Box<dyn Backend>> = Vec::new();
     #[cfg(feature = "ort")]
-    backends.push(Box::new(ort::OrtBackend::new(libraries.onnxruntime.clone())));
+    backends.push(Box::new(ort::OrtBackend::new(
+        libraries.onnxruntime_cuda.clone().or_else(|| libraries.onnxruntime.clone()),
+    )));
     #[cfg(feature = "candle")]
     backends.push(Box::new(candle::CandleBackend));
     backends

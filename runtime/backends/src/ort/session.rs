@@ -2,19 +2,22 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ort::ErrorCode;
-use ort::session::{NoSelectedOutputs, RunOptions, Session};
+use ort::logging::LogLevel;
+use ort::session::{NoSelectedOutputs, RunOptions, Session, SessionInputValue, SessionOutputs};
 use wisp_core::{
-    BackendError, BackendId, Batch, Cancel, Layout, LoadRequest, NamedTensor, Placement, SessionInfo, TensorSpec,
+    BackendError, BackendId, Batch, Cancel, Device, Layout, LoadRequest, NamedTensor, Placement, SessionInfo,
+    Signature, TensorSpec,
 };
 
 use super::library::Library;
-use super::{run_error, value};
+use super::{binding, failure, value};
 
 pub(super) struct OrtSession {
     session: Session,
     info: SessionInfo,
     running: Arc<Running>,
+    /// Whether inputs and outputs are bound, for sessions whose memory is not the host's.
+    is_bound: bool,
 }
 
 /// The inference in progress, as far as another thread may stop it.
@@ -39,7 +42,10 @@ impl Running {
 
     /// Fresh options for every run: a termination that arrives late hits options that nobody uses any more.
     fn begin(&self) -> Result<Arc<RunOptions<NoSelectedOutputs>>, BackendError> {
-        let options = Arc::new(RunOptions::new().map_err(|error| run_error(&error))?);
+        let mut options = RunOptions::new().map_err(|error| failure::general(&error))?;
+        // What fails is returned anyway, and a session that listened for placements would report every step of every run.
+        options.set_log_level(LogLevel::Error).map_err(|error| failure::general(&error))?;
+        let options = Arc::new(options);
         *self.lock() = Some(Arc::clone(&options));
         Ok(options)
     }
@@ -61,7 +67,24 @@ impl OrtSession {
             fused_outputs: request.fused_outputs.to_vec(),
             library_version: library.version.clone(),
         };
-        Ok(Self { session, info, running: Arc::new(Running { options: Mutex::new(None) }) })
+        let is_bound = request.device != Device::Cpu;
+        Ok(Self { session, info, running: Arc::new(Running { options: Mutex::new(None) }), is_bound })
+    }
+
+    fn infer(
+        &mut self,
+        inputs: Vec<(&str, SessionInputValue<'_>)>,
+        options: &RunOptions<NoSelectedOutputs>,
+    ) -> Result<Vec<NamedTensor>, BackendError> {
+        let (session, signature) = (&mut self.session, &self.info.signature);
+        let failed = |error: ort::Error| failure::of_run(&error, self.info.placement.device);
+        if self.is_bound {
+            let mut binding = session.create_binding().map_err(failed)?;
+            let outputs = binding::run(session, &mut binding, &inputs, signature, options).map_err(failed)?;
+            take(outputs, signature)
+        } else {
+            take(session.run_with_options(inputs, options).map_err(failed)?, signature)
+        }
     }
 }
 
@@ -84,18 +107,9 @@ impl wisp_core::Session for OrtSession {
             .collect::<Result<Vec<_>, BackendError>>()?;
 
         let options = self.running.begin()?;
-        let result = self.session.run_with_options(values, &options);
+        let result = self.infer(values, &options);
         self.running.end();
-
-        let mut outputs = result.map_err(|error| failure(&error))?;
-        let take = |spec: &TensorSpec| {
-            let value = outputs.remove(&spec.name).ok_or_else(|| BackendError::Run {
-                backend: BackendId::Ort,
-                reason: format!("output `{}` is missing from the result", spec.name),
-            })?;
-            Ok(NamedTensor::new(&*spec.name, value::into_tensor(value)?))
-        };
-        self.info.signature.outputs.iter().map(take).collect()
+        result
     }
 
     fn canceller(&self) -> Option<Arc<dyn Cancel>> {
@@ -103,14 +117,16 @@ impl wisp_core::Session for OrtSession {
     }
 }
 
-/// A run that was terminated fails like any other; the library's message is the only sign. Values that the graph cannot
-/// take, such as a token id beyond the vocabulary, are the caller's fault.
-fn failure(error: &ort::Error) -> BackendError {
-    match error.code() {
-        _ if error.message().contains("terminate flag") => BackendError::Cancelled,
-        ErrorCode::InvalidArgument => BackendError::Input(error.message().to_owned()),
-        _ => run_error(error),
-    }
+/// The outputs of the signature, in its order.
+fn take(mut outputs: SessionOutputs<'_>, signature: &Signature) -> Result<Vec<NamedTensor>, BackendError> {
+    let take = |spec: &TensorSpec| {
+        let value = outputs.remove(&spec.name).ok_or_else(|| BackendError::Run {
+            backend: BackendId::Ort,
+            reason: format!("output `{}` is missing from the result", spec.name),
+        })?;
+        Ok(NamedTensor::new(&*spec.name, value::into_tensor(value)?))
+    };
+    signature.outputs.iter().map(take).collect()
 }
 
 /// Compares what the manifest promises with what the graph has, so that a swapped file fails at load and not at run.
@@ -140,3 +156,6 @@ fn check_promises(session: &Session, request: &LoadRequest<'_>) -> Result<(), Ba
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use ort::session::SessionInputValue;
 use ort::value::{DynValue, PrimitiveTensorElementType, TensorElementType, TensorRef};
 use wisp_core::{BackendError, BackendId, DataType, Element, Tensor};
 
-use super::run_error;
+use super::failure;
 
 /// The Wisp type of an ONNX element type, if there is one.
 pub(super) fn data_type(element: TensorElementType) -> Option<DataType> {
@@ -40,7 +40,7 @@ where
     T: Element + PrimitiveTensorElementType + std::fmt::Debug,
 {
     let view = tensor.view::<T>()?;
-    let value = TensorRef::from_array_view((tensor.shape(), view)).map_err(|error| run_error(&error))?;
+    let value = TensorRef::from_array_view((tensor.shape(), view)).map_err(|error| failure::general(&error))?;
     Ok(value.into())
 }
 
@@ -79,7 +79,7 @@ fn as_bytes<T: Element>(elements: &[T]) -> &[u8] {
 }
 
 fn own_as<T: Element + PrimitiveTensorElementType>(value: DynValue) -> Result<Tensor, BackendError> {
-    let (shape, _) = value.try_extract_tensor::<T>().map_err(|error| run_error(&error))?;
+    let (shape, _) = value.try_extract_tensor::<T>().map_err(|error| failure::general(&error))?;
     let shape = shape
         .iter()
         .map(|&axis| usize::try_from(axis))
