@@ -1,17 +1,34 @@
-//! Candle: BERT-class encoders from safetensors on the CPU, with no native library.
+//! Candle: encoders of BERT's kind from safetensors, on the CPU and, in builds with the feature `cuda`, on NVIDIA GPUs.
+//!
+//! `candle/config.rs` reads `config.json`, of which each architecture (`bert.rs`, `roberta.rs`, `distilbert.rs`) knows its own
+//! keys and tensor names. `encoder.rs` computes hidden states of packed rows, `head.rs` logits from them, and `session.rs` is
+//! what the rest of Wisp sees. Precisions: `arithmetic.rs`.
 
+mod activation;
+mod arithmetic;
+mod attention;
 mod bert;
+mod config;
+mod device;
+mod distilbert;
+mod encoder;
+mod head;
+mod linear;
+mod outputs;
+mod promises;
+mod roberta;
+mod room;
 mod rows;
 mod session;
+mod weights;
 
-use candle_core::{DType, Device as CandleDevice};
-use candle_nn::VarBuilder;
-use wisp_core::{
-    Backend, BackendError, BackendId, BackendReport, Device, DeviceReport, LoadRequest, ModelFormat, Precision, Session,
-};
+use wisp_core::{Backend, BackendError, BackendId, BackendReport, Device, LoadRequest, ModelFormat, Session};
 
-use bert::{Bert, BertConfig};
+use arithmetic::Arithmetic;
+use config::EncoderConfig;
+use room::Room;
 use session::CandleSession;
+use weights::Weights;
 
 /// The version of `candle-core` this crate is built against.
 const CANDLE_VERSION: &str = "0.11";
@@ -33,68 +50,54 @@ impl Backend for CandleBackend {
             backend: BackendId::Candle,
             version: Some(CANDLE_VERSION.to_owned()),
             library: None,
-            devices: vec![DeviceReport {
-                device: Device::Cpu,
-                name: None,
-                missing: None,
-                precisions: vec![Precision::F32],
-            }],
+            devices: device::reports(),
         }
     }
 
     fn load(&self, request: &LoadRequest<'_>) -> Result<Box<dyn Session>, BackendError> {
-        refuse_unsupported(request)?;
+        if request.format != ModelFormat::Safetensors {
+            let what = format!("format {}; it reads safetensors", request.format);
+            return Err(BackendError::Unsupported { backend: BackendId::Candle, what });
+        }
+        let device = device::open(request.device)?;
+        let arithmetic = Arithmetic::of(request.device, request.precision)?;
         let config = read_config(request)?;
-        let weights = map_weights(request)?;
-        let model = Bert::load(&config, &weights).map_err(|error| model_error(request, error.to_string()))?;
-        Ok(Box::new(CandleSession::new(model, &config, request)?))
+        let weights = Weights::open(request, arithmetic, &device)?;
+        let room = Room::for_weights(request, &weights, &device)?;
+        Ok(Box::new(CandleSession::load(config, &weights, request, device.clone(), room)?))
     }
 }
 
-fn refuse_unsupported(request: &LoadRequest<'_>) -> Result<(), BackendError> {
-    let backend = BackendId::Candle;
-    if request.device != Device::Cpu {
-        let reason = "this build of Candle runs on the CPU only; place the model on candle:cpu".to_owned();
-        return Err(BackendError::Device { backend, device: request.device, reason });
-    }
-    match (request.format, request.precision) {
-        (ModelFormat::Safetensors, Precision::F32) => Ok(()),
-        (ModelFormat::Safetensors, precision) => {
-            Err(BackendError::Unsupported { backend, what: format!("precision {precision} on cpu; use f32") })
-        }
-        (format, _) => {
-            Err(BackendError::Unsupported { backend, what: format!("format {format}; it reads safetensors") })
-        }
-    }
-}
-
-fn read_config(request: &LoadRequest<'_>) -> Result<BertConfig, BackendError> {
+fn read_config(request: &LoadRequest<'_>) -> Result<EncoderConfig, BackendError> {
     let path = request
         .architecture
         .ok_or_else(|| model_error(request, "weights alone do not say what they are; add config.json".to_owned()))?;
     let broken =
         |reason: String| BackendError::Model { model: request.model.to_owned(), file: path.to_owned(), reason };
     let text = std::fs::read_to_string(path).map_err(|error| broken(error.to_string()))?;
-    let config: BertConfig = serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
-    config.check().map_err(broken)?;
-    Ok(config)
-}
-
-/// Opens the weights through a memory map, so that tensors are read from the page cache as they are converted.
-#[expect(unsafe_code, reason = "a memory map of a file is only as immutable as the file")]
-fn map_weights(request: &LoadRequest<'_>) -> Result<VarBuilder<'static>, BackendError> {
-    // SAFETY: the map is read while loading only: every tensor is copied into memory of its own, and the map is dropped
-    // with the builder. The file lies in the cache, where files are replaced by renaming and never written in place; one
-    // that is truncated by somebody else in that window could raise SIGBUS, as with every user of mmap.
-    unsafe { VarBuilder::from_mmaped_safetensors(&[request.file], DType::F32, &CandleDevice::Cpu) }
-        .map_err(|error| model_error(request, error.to_string()))
+    EncoderConfig::parse(&text).map_err(broken)
 }
 
 fn model_error(request: &LoadRequest<'_>, reason: String) -> BackendError {
     BackendError::Model { model: request.model.to_owned(), file: request.file.to_owned(), reason }
 }
 
+/// A failure while loading `what`.
+fn load_error(request: &LoadRequest<'_>, what: &str, error: &candle_core::Error) -> BackendError {
+    match device::is_out_of_memory(error) {
+        true => out_of_memory(request.device, error),
+        false => model_error(request, format!("{what}: {error}")),
+    }
+}
+
 /// A failure while computing.
-fn run_error(error: &candle_core::Error) -> BackendError {
-    BackendError::Run { backend: BackendId::Candle, reason: error.to_string() }
+fn run_error(device: Device, error: &candle_core::Error) -> BackendError {
+    match device::is_out_of_memory(error) {
+        true => out_of_memory(device, error),
+        false => BackendError::Run { backend: BackendId::Candle, reason: error.to_string() },
+    }
+}
+
+fn out_of_memory(device: Device, error: &candle_core::Error) -> BackendError {
+    BackendError::OutOfMemory { backend: BackendId::Candle, device, reason: error.to_string() }
 }

@@ -1,43 +1,48 @@
-//! A loaded encoder as a session: padded or packed rows in, hidden states and sentence embeddings out.
+//! A loaded model as a session: padded or packed rows in; hidden states, sentence embeddings and logits out.
 
-use candle_core::{Device as CandleDevice, Tensor as CandleTensor};
-use wisp_core::aligned::AlignedBuffer;
-use wisp_core::pooling::{normalize, pool};
+use candle_core::{DType, Device as CandleDevice, Tensor as CandleTensor};
 use wisp_core::{
-    BackendError, BackendId, Batch, DataType, FusedOutput, Layout, LoadRequest, NamedTensor, PackedBatch, Placement,
-    Session, SessionInfo, Tensor, TensorSpec,
+    BackendError, BackendId, Batch, DataType, Layout, LoadRequest, NamedTensor, PackedBatch, Placement, Session,
+    SessionInfo, Tensor, TensorSpec,
 };
 
-use super::bert::{Bert, BertConfig};
+use super::config::EncoderConfig;
+use super::encoder::{Encoder, Tokens};
+use super::head::Head;
+use super::outputs::Computed;
+use super::promises::{self, IDS, LOGITS, MASK, TYPES};
+use super::room::Room;
 use super::rows::PackedRows;
 use super::run_error;
-
-/// The inputs of a BERT encoder, by the names that every exporter uses.
-const IDS: &str = "input_ids";
-const MASK: &str = "attention_mask";
-const TYPES: &str = "token_type_ids";
-
-/// Hidden states of all tokens; the only output that is not fused.
-const HIDDEN_OUTPUT: &str = "last_hidden_state";
+use super::weights::Weights;
 
 pub(super) struct CandleSession {
-    model: Bert,
+    config: EncoderConfig,
+    encoder: Encoder,
+    /// Loaded when the signature has `logits`.
+    head: Option<Head>,
+    device: CandleDevice,
+    room: Room,
     info: SessionInfo,
-    hidden_size: usize,
-    vocabulary: usize,
-    token_types: usize,
-    max_positions: usize,
-}
-
-/// What one inference computed, in packed order.
-struct Encoded {
-    hidden: Vec<f32>,
-    rows: PackedRows,
 }
 
 impl CandleSession {
-    pub(super) fn new(model: Bert, config: &BertConfig, request: &LoadRequest<'_>) -> Result<Self, BackendError> {
-        check_promises(config, request)?;
+    /// Reads the tensors that the signature of `request` needs.
+    ///
+    /// # Errors
+    /// [`BackendError`] naming the tensor, input or output that does not fit.
+    pub(super) fn load(
+        config: EncoderConfig,
+        weights: &Weights<'_>,
+        request: &LoadRequest<'_>,
+        device: CandleDevice,
+        room: Room,
+    ) -> Result<Self, BackendError> {
+        let head = match promises::wants_logits(request) {
+            true => Some(Head::load(&config, weights)?),
+            false => None,
+        };
+        promises::check(&config, head.as_ref().map(|head| head.labels), request)?;
         let info = SessionInfo {
             placement: Placement { backend: BackendId::Candle, device: request.device },
             precision: request.precision,
@@ -46,14 +51,8 @@ impl CandleSession {
             fused_outputs: request.fused_outputs.to_vec(),
             library_version: super::CANDLE_VERSION.to_owned(),
         };
-        Ok(Self {
-            model,
-            info,
-            hidden_size: config.hidden_size,
-            vocabulary: config.vocab_size,
-            token_types: config.type_vocab_size,
-            max_positions: config.max_position_embeddings,
-        })
+        let encoder = Encoder::load(&config, weights)?;
+        Ok(Self { config, encoder, head, device, room, info })
     }
 
     fn run_padded(&self, inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>, BackendError> {
@@ -66,104 +65,100 @@ impl CandleSession {
         }
         // The signature fixes the rank at two and refuses empty axes.
         let (count, length) = (shape[0], shape[1]);
-        let rows = PackedRows::of_padded(mask.view::<i64>()?, length);
-        let encoded = self.encode(ids, find(inputs, TYPES).ok(), rows)?;
-        self.outputs(&encoded, count, &[count, length])
+        let rows = PackedRows::of_padded(ids.view()?, mask.view()?, length, self.config.numbering);
+        let computed = self.compute(ids, find(inputs, TYPES).ok(), rows)?;
+        self.outputs(&computed, count, &[count, length])
     }
 
     fn run_packed(&self, batch: &PackedBatch) -> Result<Vec<NamedTensor>, BackendError> {
         let ids = find(&batch.inputs, IDS)?;
-        check_offsets(&batch.offsets, ids.element_count())?;
         let tokens = ids.element_count();
+        check_offsets(&batch.offsets, tokens)?;
+        let has_types = self.config.token_types > 0;
         for input in &batch.inputs {
             let is_expected = input.tensor.data_type() == DataType::I64 && input.tensor.shape() == [tokens];
-            if !is_expected || (input.name != IDS && input.name != TYPES) {
+            if !is_expected || (input.name != IDS && !(has_types && input.name == TYPES)) {
+                let optional = if has_types { format!(" and optionally `{TYPES}`") } else { String::new() };
                 return Err(BackendError::Input(format!(
-                    "packed input `{}` is {:?}; expected `{IDS}` and optionally `{TYPES}`, i64 [{tokens}]",
+                    "packed input `{}` is {:?}; expected `{IDS}`{optional}, i64 [{tokens}]",
                     input.name, input.tensor
                 )));
             }
         }
-        let rows = PackedRows::of_packed(&batch.offsets);
+        let rows = PackedRows::of_packed(ids.view()?, &batch.offsets, self.config.numbering);
         let count = batch.offsets.len() - 1;
-        let encoded = self.encode(ids, find(&batch.inputs, TYPES).ok(), rows)?;
-        self.outputs(&encoded, count, &[tokens])
+        let computed = self.compute(ids, find(&batch.inputs, TYPES).ok(), rows)?;
+        self.outputs(&computed, count, &[tokens])
     }
 
-    /// Runs the encoder over the tokens that take part.
-    fn encode(&self, ids: &Tensor, types: Option<&Tensor>, rows: PackedRows) -> Result<Encoded, BackendError> {
-        if let Some(last) = rows.positions.iter().max().filter(|last| **last as usize >= self.max_positions) {
+    /// Runs the model over the tokens that take part.
+    fn compute(&self, ids: &Tensor, types: Option<&Tensor>, rows: PackedRows) -> Result<Computed, BackendError> {
+        let (first, max_tokens) = (self.config.numbering.first(), self.config.max_tokens());
+        if let Some(last) = rows.positions.iter().max().filter(|last| **last as usize >= self.config.positions) {
+            let tokens = *last as usize + 1 - first;
             return Err(BackendError::Input(format!(
-                "a row has {} tokens; the model takes at most {}",
-                last + 1,
-                self.max_positions
+                "a row has {tokens} tokens; the model takes at most {max_tokens}"
             )));
         }
         if rows.sources.is_empty() {
-            return Ok(Encoded { hidden: Vec::new(), rows });
+            return Ok(Computed { rows, hidden: Vec::new(), logits: Vec::new() });
         }
-        let ids = pick(ids.view::<i64>()?, &rows.sources, self.vocabulary, IDS)?;
+        let ids = pick(ids.view::<i64>()?, &rows.sources, self.config.vocabulary, IDS)?;
         let types = match types {
-            Some(types) => pick(types.view::<i64>()?, &rows.sources, self.token_types, TYPES)?,
-            None => vec![0; ids.len()],
+            Some(types) => Some(pick(types.view::<i64>()?, &rows.sources, self.config.token_types, TYPES)?),
+            None => None,
         };
-        let on_device = |values: &[u32]| CandleTensor::new(values, &CandleDevice::Cpu);
-        let hidden = (|| {
-            self.model
-                .forward(&on_device(&ids)?, &on_device(&types)?, &on_device(&rows.positions)?, &rows)?
-                .flatten_all()?
-                .to_vec1::<f32>()
-        })()
-        .map_err(|error: candle_core::Error| run_error(&error))?;
-        Ok(Encoded { hidden, rows })
+        self.room.check_run(&self.config, &rows)?;
+        let (hidden, logits) = self
+            .forward(&ids, types.as_deref(), &rows)
+            .map_err(|error| run_error(self.info.placement.device, &error))?;
+        Ok(Computed { rows, hidden, logits })
+    }
+
+    /// Hidden states and logits as far as outputs need them.
+    fn forward(
+        &self,
+        ids: &[u32],
+        types: Option<&[u32]>,
+        rows: &PackedRows,
+    ) -> candle_core::Result<(Vec<f32>, Vec<f32>)> {
+        let on_device = |values: &[u32]| CandleTensor::new(values, &self.device);
+        let types = types.map(on_device).transpose()?;
+        let tokens = Tokens { ids: on_device(ids)?, types, positions: on_device(&rows.positions)? };
+        let hidden = self.encoder.forward(&tokens, rows)?;
+        let on_host = |tensor: &CandleTensor| tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>();
+        let logits = match &self.head {
+            Some(head) => on_host(&head.forward(&hidden, rows)?)?,
+            None => Vec::new(),
+        };
+        let is_only_classified = self.info.signature.outputs.iter().all(|output| self.is_logits(output));
+        let hidden = if is_only_classified { Vec::new() } else { on_host(&hidden)? };
+        Ok((hidden, logits))
     }
 
     /// The outputs of the signature; `token_shape` is the shape of the token arrays as the caller gave them.
     fn outputs(
         &self,
-        encoded: &Encoded,
+        computed: &Computed,
         count: usize,
         token_shape: &[usize],
     ) -> Result<Vec<NamedTensor>, BackendError> {
+        let width = self.config.hidden_size;
         let output = |spec: &TensorSpec| {
             let fused = self.info.fused_outputs.iter().find(|fused| fused.name == spec.name);
-            let tensor = match fused {
-                Some(fused) => self.pooled(encoded, fused, count)?,
-                None => self.hidden_states(encoded, token_shape)?,
+            let tensor = match (fused, &self.head) {
+                (Some(fused), _) => computed.pooled(fused, width, count)?,
+                (None, Some(head)) if self.is_logits(spec) => computed.logits(head.labels, count)?,
+                // `promises::check` left no other name.
+                _ => computed.hidden_states(width, token_shape)?,
             };
             Ok(NamedTensor::new(&*spec.name, tensor))
         };
         self.info.signature.outputs.iter().map(output).collect()
     }
 
-    /// Hidden states where the caller's tokens lay; zero where they were masked out.
-    fn hidden_states(&self, encoded: &Encoded, token_shape: &[usize]) -> Result<Tensor, BackendError> {
-        let width = self.hidden_size;
-        let tokens: usize = token_shape.iter().product();
-        let mut buffer = AlignedBuffer::zeroed(tokens * width * size_of::<f32>());
-        let values: &mut [f32] = bytemuck::cast_slice_mut(buffer.as_mut_slice());
-        for (&source, state) in encoded.rows.sources.iter().zip(encoded.hidden.chunks_exact(width)) {
-            values[source * width..][..width].copy_from_slice(state);
-        }
-        let shape = [token_shape, &[width]].concat();
-        Ok(Tensor::new(DataType::F32, &shape, buffer.freeze())?)
-    }
-
-    /// One vector a row, `[rows, hidden]`. A row without tokens has the zero vector.
-    fn pooled(&self, encoded: &Encoded, fused: &FusedOutput, count: usize) -> Result<Tensor, BackendError> {
-        let width = self.hidden_size;
-        let mut values = vec![0.0_f32; count * width];
-        for group in &encoded.rows.groups {
-            let states = &encoded.hidden[group.tokens.start * width..group.tokens.end * width];
-            for (&row, states) in group.rows.iter().zip(states.chunks_exact(group.length * width)) {
-                let vector = &mut values[row * width..][..width];
-                pool(states, fused.pooling, vector);
-                if fused.is_normalized {
-                    normalize(vector);
-                }
-            }
-        }
-        Ok(Tensor::from_slice(&[count, width], &values)?)
+    fn is_logits(&self, output: &TensorSpec) -> bool {
+        output.name == LOGITS && !self.info.fused_outputs.iter().any(|fused| fused.name == LOGITS)
     }
 }
 
@@ -204,36 +199,6 @@ fn check_offsets(offsets: &[usize], tokens: usize) -> Result<(), BackendError> {
             "offsets of packed rows must ascend from 0 to {tokens} tokens, got {} of them",
             offsets.len()
         )));
-    }
-    Ok(())
-}
-
-/// Compares what the manifest promises with what this architecture computes.
-fn check_promises(config: &BertConfig, request: &LoadRequest<'_>) -> Result<(), BackendError> {
-    let refuse = |reason: String| {
-        let (model, file) = (request.model.to_owned(), request.file.to_owned());
-        Err(BackendError::Model { model, file, reason })
-    };
-    let signature = request.signature;
-    for name in [IDS, MASK] {
-        if signature.input(name).is_none_or(|spec| spec.data_type != DataType::I64 || spec.shape.len() != 2) {
-            return refuse(format!("the manifest declares no input `{name}` of type i64 and shape [-1, -1]"));
-        }
-    }
-    if let Some(other) = signature.inputs.iter().find(|spec| ![IDS, MASK, TYPES].contains(&spec.name.as_str())) {
-        return refuse(format!("the manifest declares input `{}`, which a bert encoder does not have", other.name));
-    }
-    for output in &signature.outputs {
-        if output.name != HIDDEN_OUTPUT && !request.fused_outputs.iter().any(|fused| fused.name == output.name) {
-            return refuse(format!(
-                "the manifest declares output `{}`, which is neither `{HIDDEN_OUTPUT}` nor fused",
-                output.name
-            ));
-        }
-        let width = output.shape.last();
-        if width != Some(&wisp_core::Axis::Fixed(config.hidden_size)) && width != Some(&wisp_core::Axis::Free) {
-            return refuse(format!("output `{}` is {} wide in config.json", output.name, config.hidden_size));
-        }
     }
     Ok(())
 }
