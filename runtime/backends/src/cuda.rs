@@ -57,6 +57,11 @@ pub(crate) fn look(needs: &CudaNeeds) -> CudaFinding {
     CudaFinding { gpus, missing }
 }
 
+/// Whether there is a driver that can be initialised: the first thing that anything with CUDA needs.
+pub(crate) fn has_driver() -> bool {
+    driver::Driver::open().is_ok()
+}
+
 fn open_libraries(needs: &CudaNeeds) -> Result<(), CudaMissing> {
     for &CudaLibrary { soname, package } in needs.libraries {
         match shared_library::open(soname, &needs.folders) {

@@ -150,8 +150,12 @@ fn a_config_that_is_of_another_model_is_refused() {
 
 #[test]
 fn a_signature_that_the_model_does_not_have_is_refused() {
-    let spec =
-        |name: &str, data_type, shape: &[Axis]| TensorSpec { name: name.to_owned(), data_type, shape: shape.to_vec() };
+    let spec = |name: &str, data_type, shape: &[Axis]| TensorSpec {
+        name: name.to_owned(),
+        data_type,
+        shape: shape.to_vec(),
+        below: None,
+    };
     let free = Axis::Free;
     for (name, output, message) in [
         ("bert", spec("logits", DataType::F32, &[free, free]), "tensor `classifier.weight` is missing"),

@@ -119,7 +119,7 @@ fn child_says_what_it_finds() {
 }
 
 fn load_error(backend: &dyn Backend) -> String {
-    let spec = TensorSpec { name: "x".to_owned(), data_type: DataType::F32, shape: vec![Axis::Free] };
+    let spec = TensorSpec { name: "x".to_owned(), data_type: DataType::F32, shape: vec![Axis::Free], below: None };
     let request = LoadRequest {
         model: "identity",
         file: Path::new("/nonexistent/identity.onnx"),
@@ -271,7 +271,8 @@ fn a_build_of_onnx_runtime_without_cuda_is_named_last() {
 #[test]
 fn the_build_with_cuda_is_opened_in_place_of_the_other() {
     let path = |name: &str| Some(Path::new("/nonexistent").join(name));
-    let libraries = Libraries { onnxruntime: path("cpu.so"), onnxruntime_cuda: path("cuda.so") };
+    let libraries =
+        Libraries { onnxruntime: path("cpu.so"), onnxruntime_cuda: path("cuda.so"), ..Libraries::default() };
     let backends = wisp_backends::all(&libraries);
     let backend = backends.iter().find(|backend| backend.id() == BackendId::Ort).expect("is compiled in");
     assert_eq!(backend.probe().library, path("cuda.so"));

@@ -45,14 +45,14 @@ fn identity_model(data_type: DataType) -> Vec<u8> {
 #[test]
 fn every_element_type_passes_through_unchanged() {
     let Some(real) = RealModel::get("every_element_type_passes_through_unchanged") else { return };
-    let libraries = Libraries { onnxruntime: real.store.find_library(&ONNX_RUNTIME) };
+    let libraries = Libraries { onnxruntime: real.store.find_library(&ONNX_RUNTIME), ..Libraries::default() };
     let backends = wisp_backends::all(&libraries);
     let backend = backends.iter().find(|backend| backend.id() == BackendId::Ort).expect("is compiled in");
     let folder = tempfile::tempdir().expect("temporary folder");
     for data_type in DataType::ALL {
         let file = folder.path().join(format!("{data_type}.onnx"));
         std::fs::write(&file, identity_model(data_type)).expect("written");
-        let spec = |name: &str| TensorSpec { name: name.to_owned(), data_type, shape: vec![Axis::Free] };
+        let spec = |name: &str| TensorSpec { name: name.to_owned(), data_type, shape: vec![Axis::Free], below: None };
         let signature = Signature { inputs: vec![spec("x")], outputs: vec![spec("y")] };
         let request = LoadRequest {
             model: "identity",

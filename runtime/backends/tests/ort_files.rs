@@ -41,6 +41,7 @@ impl Fixture {
             name: name.to_owned(),
             data_type: DataType::F32,
             shape: vec![Axis::Free, Axis::Fixed(width)],
+            below: None,
         };
         self.backend().load(&LoadRequest {
             model: "hand-made",
@@ -172,6 +173,7 @@ fn the_signature_of_a_file_is_read() {
         name: name.to_owned(),
         data_type: DataType::F32,
         shape: vec![Axis::Free, Axis::Fixed(width)],
+        below: None,
     };
     assert_eq!(signature, Signature { inputs: vec![spec("x", 2)], outputs: vec![spec("y", 1)] });
 

@@ -155,6 +155,20 @@ pub trait Backend: Send + Sync {
     /// What was found on this machine. Never fails: absence is a finding.
     fn probe(&self) -> BackendReport;
 
+    /// Version of its library; `None` when the library is not usable.
+    fn version(&self) -> Option<String> {
+        self.probe().version
+    }
+
+    /// What was found of one device. As [`Backend::probe`], and no slower than that device makes it.
+    fn report(&self, device: Device) -> DeviceReport {
+        let found = self.probe().devices.into_iter().find(|report| report.device == device);
+        found.unwrap_or_else(|| {
+            let missing = format!("backend `{}` knows no device `{device}` on this machine", self.id());
+            DeviceReport { device, name: None, missing: Some(missing), precisions: Vec::new() }
+        })
+    }
+
     /// Inputs and outputs of a model file as its own format declares them, for models that have no manifest yet.
     ///
     /// # Errors

@@ -51,6 +51,20 @@ impl DataType {
             Self::I64 => "i64",
         }
     }
+
+    /// The bytes of one element of this type: the closest to `value` that the type has.
+    #[must_use]
+    pub fn encode(self, value: f64) -> Vec<u8> {
+        match self {
+            Self::F16 => f16::from_f64(value).to_le_bytes().to_vec(),
+            Self::Bf16 => bf16::from_f64(value).to_le_bytes().to_vec(),
+            Self::F32 => (value as f32).to_le_bytes().to_vec(),
+            Self::F64 => value.to_le_bytes().to_vec(),
+            Self::U8 => vec![value as u8],
+            Self::I32 => (value as i32).to_le_bytes().to_vec(),
+            Self::I64 => (value as i64).to_le_bytes().to_vec(),
+        }
+    }
 }
 
 impl std::fmt::Display for DataType {

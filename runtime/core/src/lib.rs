@@ -26,6 +26,7 @@ mod device;
 mod error;
 pub mod pooling;
 mod precision;
+pub mod rows;
 mod signature;
 mod tensor;
 

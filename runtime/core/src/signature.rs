@@ -1,6 +1,6 @@
 //! The inputs and outputs a model declares, and the check of tensors against them.
 
-use crate::{DataType, ErrorKind, Kinded, NamedTensor};
+use crate::{DataType, ErrorKind, Kinded, NamedTensor, Tensor};
 
 /// Length of one axis of a tensor in a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,9 @@ pub struct TensorSpec {
     pub data_type: DataType,
     /// One entry an axis.
     pub shape: Vec<Axis>,
+    /// For integers that index a table of this length, such as token ids: every value is 0 or more and below this. Libraries
+    /// differ in what they do with other values, from an error to an answer made of nothing.
+    pub below: Option<i64>,
 }
 
 /// All inputs and outputs of a model.
@@ -76,6 +79,16 @@ pub enum SignatureError {
         /// Given shape.
         actual: Vec<usize>,
     },
+    /// An integer is outside the table that it indexes.
+    #[error("input `{name}` holds {value}; the model knows 0 to {}", .below - 1)]
+    Value {
+        /// The input.
+        name: String,
+        /// The first such value.
+        value: i64,
+        /// Length of the table.
+        below: i64,
+    },
     /// An axis has length zero: no backend defines what that computes.
     #[error("input `{name}` is empty: shape {actual:?}")]
     Empty {
@@ -123,7 +136,20 @@ impl TensorSpec {
         if actual.contains(&0) {
             return Err(SignatureError::Empty { name, actual });
         }
-        Ok(())
+        match self.below.and_then(|below| Some((below, first_outside(&input.tensor, below)?))) {
+            Some((below, value)) => Err(SignatureError::Value { name, value, below }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The first value that is negative, or not below `below`; tensors of other types than integers have none.
+fn first_outside(tensor: &Tensor, below: i64) -> Option<i64> {
+    let is_outside = |value: &i64| !(0..below).contains(value);
+    match tensor.data_type() {
+        DataType::I64 => tensor.view::<i64>().ok()?.iter().copied().find(is_outside),
+        DataType::I32 => tensor.view::<i32>().ok()?.iter().map(|&value| i64::from(value)).find(is_outside),
+        _ => None,
     }
 }
 
@@ -164,13 +190,13 @@ impl Signature {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Tensor;
 
     fn signature() -> Signature {
         let spec = |name: &str| TensorSpec {
             name: name.to_owned(),
             data_type: DataType::I64,
             shape: vec![Axis::Free, Axis::Fixed(2)],
+            below: None,
         };
         Signature { inputs: vec![spec("ids"), spec("mask")], outputs: vec![] }
     }
@@ -183,6 +209,23 @@ mod tests {
     #[test]
     fn exactly_the_declared_inputs_pass_in_any_order() {
         signature().check_inputs(&[input("mask", &[3, 2]), input("ids", &[3, 2])]).expect("fits");
+    }
+
+    #[test]
+    fn integers_outside_their_table_are_refused() {
+        let mut signature = signature();
+        signature.inputs[0].below = Some(10);
+        let ids = |values: [i64; 2]| {
+            let tensor = Tensor::from_slice(&[1, 2], &values).expect("fits");
+            [NamedTensor::new("ids", tensor), input("mask", &[1, 2])]
+        };
+        signature.check_inputs(&ids([0, 9])).expect("inside");
+        for (values, message) in [
+            ([3, 10], "input `ids` holds 10; the model knows 0 to 9"),
+            ([-1, 3], "input `ids` holds -1; the model knows 0 to 9"),
+        ] {
+            assert_eq!(signature.check_inputs(&ids(values)).expect_err(message).to_string(), message);
+        }
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub use manifest::{
     Manifest, ManifestError, ModelFile, Source, Task, TensorFiles, TokenizerSpec, Tolerance, UnwritableManifest,
     WheelSource,
 };
-pub use model::{LocalModel, Model};
-pub use npy::NpyError;
+pub use model::{Companions, LocalModel, Model};
+pub use npy::{NpyError, write_npy};
 pub use progress::{NoProgress, Progress};
 pub use store::{Access, Store};

@@ -146,6 +146,25 @@ pub struct ModelFile {
     pub source_path: Option<String>,
 }
 
+impl ModelFile {
+    /// A file that is known by length and digest alone, and is no model file.
+    #[must_use]
+    pub fn companion(path: impl Into<String>, size_bytes: u64, sha256: Sha256Digest) -> Self {
+        Self {
+            path: path.into(),
+            size_bytes,
+            sha256,
+            format: None,
+            precision: None,
+            backends: Vec::new(),
+            architecture: None,
+            weights: None,
+            derived: None,
+            source_path: None,
+        }
+    }
+}
+
 /// How a file is made out of other files of the model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Derived {
@@ -230,6 +249,18 @@ impl Manifest {
     #[must_use]
     pub fn builtin_names() -> &'static [&'static str] {
         builtin::NAMES
+    }
+
+    /// Files that belong to every model file: tokenizer, configuration, labels.
+    pub fn companions(&self) -> impl Iterator<Item = &ModelFile> {
+        let is_weights = |path: &String| self.files.iter().any(|file| file.weights.as_ref() == Some(path));
+        self.files.iter().filter(move |file| file.format.is_none() && !is_weights(&file.path))
+    }
+
+    /// How close a precision must come to the golden answers; `None` when the manifest does not admit it.
+    #[must_use]
+    pub fn tolerance(&self, precision: Precision) -> Option<Tolerance> {
+        self.golden.as_ref()?.tolerances.get(&precision).copied()
     }
 
     /// The file of this path.

@@ -54,6 +54,15 @@ pub struct LocalModel {
     pub labels: Option<PathBuf>,
 }
 
+/// What belongs to every model file of a model, verified.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Companions {
+    /// `tokenizer.json`, if the model has one.
+    pub tokenizer: Option<PathBuf>,
+    /// The names of the classes, one a line, if they lie in a file.
+    pub labels: Option<PathBuf>,
+}
+
 impl Model {
     /// A built-in model by name, an imported model by name, or the model whose manifest lies in a folder. A name wins over
     /// a folder of that name; `./name` is the folder.
@@ -106,14 +115,14 @@ impl Model {
         Sha256Digest::of(lines.concat().as_bytes())
     }
 
-    /// The names of the classes: those of the manifest, or the lines of its file, which `files` says the place of. Empty for
-    /// a model without labels.
+    /// The names of the classes: those of the manifest, or the lines of `file`, where [`Companions`] says that they lie.
+    /// Empty for a model without labels.
     ///
     /// # Errors
     /// [`StoreError::Io`] or [`StoreError::TooLarge`] when the file cannot be read; [`StoreError::Labels`] when it is no
     /// text, or has another number of lines than the only output has scores.
-    pub fn labels(&self, files: &LocalModel) -> Result<Vec<String>, StoreError> {
-        let Some(file) = &files.labels else { return Ok(self.manifest.labels.clone()) };
+    pub fn labels(&self, file: Option<&Path>) -> Result<Vec<String>, StoreError> {
+        let Some(file) = file else { return Ok(self.manifest.labels.clone()) };
         let error = |reason| StoreError::Labels { model: self.manifest.name.clone(), reason };
         let text = String::from_utf8(read_bounded(file, LABELS_LIMIT_BYTES)?)
             .map_err(|_| error(format!("{} is not valid UTF-8", file.display())))?;

@@ -1,11 +1,16 @@
-//! A strict reader of NumPy files: little-endian, C order, format versions 1 and 2.
+//! NumPy files: a strict reader of little-endian, C order, format versions 1 and 2, and a writer of version 1.
 //!
 //! The format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
+
+use std::io::Write;
 
 use wisp_core::aligned::AlignedBuffer;
 use wisp_core::{DataType, Tensor, TensorError};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
+
+/// The header, magic and length included, is padded to a multiple of this.
+const HEADER_ALIGNMENT_BYTES: usize = 64;
 
 /// Rows of f32, row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +79,38 @@ impl Matrix {
         let &[rows, columns] = tensor.shape() else { return Err(NpyError::Rank) };
         Ok(Self { rows, columns, values })
     }
+}
+
+/// Writes a tensor as NumPy's `.npy`, version 1.0 (numpy/lib/format, "Format Version 1.0").
+///
+/// # Errors
+/// What the writer fails with; [`std::io::ErrorKind::Unsupported`] for bf16, which NumPy does not have.
+pub fn write_npy(output: &mut impl Write, tensor: &Tensor) -> std::io::Result<()> {
+    let description = match tensor.data_type() {
+        DataType::F16 => "<f2",
+        DataType::F32 => "<f4",
+        DataType::F64 => "<f8",
+        DataType::U8 => "|u1",
+        DataType::I32 => "<i4",
+        DataType::I64 => "<i8",
+        DataType::Bf16 => return Err(std::io::ErrorKind::Unsupported.into()),
+    };
+    // The comma makes a tuple of a single axis.
+    let shape: String = tensor.shape().iter().map(|axis| format!("{axis}, ")).collect();
+    let shape = if tensor.shape().len() > 1 { shape.trim_end_matches(", ") } else { shape.trim_end() };
+    let mut header = format!("{{'descr': '{description}', 'fortran_order': False, 'shape': ({shape}), }}");
+    let preamble_bytes = MAGIC.len() + 2 + size_of::<u16>();
+    let unpadded_bytes = preamble_bytes + header.len() + 1;
+    let padding_bytes = unpadded_bytes.next_multiple_of(HEADER_ALIGNMENT_BYTES) - unpadded_bytes;
+    header.extend(std::iter::repeat_n(' ', padding_bytes));
+    header.push('\n');
+    // Some hundred bytes at most: a tensor has few axes.
+    let header_bytes = u16::try_from(header.len()).map_err(std::io::Error::other)?;
+    output.write_all(MAGIC)?;
+    output.write_all(&[1, 0])?;
+    output.write_all(&header_bytes.to_le_bytes())?;
+    output.write_all(header.as_bytes())?;
+    output.write_all(tensor.data())
 }
 
 fn take_length<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> usize) -> Result<(usize, &[u8]), NpyError> {

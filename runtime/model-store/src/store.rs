@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use crate::fetch::Origins;
 use crate::folder::{CacheFolder, Depth};
 use crate::pin::Pin;
-use crate::{FileCheck, FileState, Home, LocalModel, Model, ModelFile, NoProgress, Progress, StoreError, imported};
+use crate::{
+    Companions, FileCheck, FileState, Home, LocalModel, Model, ModelFile, NoProgress, Progress, StoreError, imported,
+};
 
 /// Whether the store may fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,19 +92,9 @@ impl Store {
                 offered: manifest.model_files().map(|file| file.path.as_str()).collect::<Vec<_>>().join(", "),
             });
         };
-        // What belongs to every model file, less the weights of other graphs.
-        let of_others = |path: &String| {
-            target.weights.as_ref() != Some(path)
-                && manifest.files.iter().any(|file| file.weights.as_ref() == Some(path))
-        };
-        let companions = manifest.files.iter().filter(|file| file.format.is_none() && !of_others(&file.path));
-        let needed: Vec<&ModelFile> = companions.chain([target]).collect();
-
-        let mut folder = self.folder(model);
-        if !self.absent(model, &mut folder, &needed, progress)?.is_empty() {
-            self.complete(model, &mut folder, &needed, progress)?;
-        }
-        folder.save_stamps();
+        let weights = manifest.files.iter().filter(|file| target.weights.as_ref() == Some(&file.path));
+        let needed: Vec<&ModelFile> = manifest.companions().chain(weights).chain([target]).collect();
+        let folder = self.bring(model, &needed, progress)?;
 
         let location = |path: &String| manifest.file(path).map(|file| locate(model, &folder, file));
         Ok(LocalModel {
@@ -114,6 +106,30 @@ impl Store {
             architecture: target.architecture.as_ref().and_then(location),
             labels: manifest.labels_file.as_ref().and_then(location),
         })
+    }
+
+    /// Makes what belongs to every model file available and verified, as [`Store::ensure`] does with a model file.
+    ///
+    /// # Errors
+    /// As [`Store::ensure`].
+    pub fn ensure_companions(&self, model: &Model, progress: &dyn Progress) -> Result<Companions, StoreError> {
+        let needed: Vec<&ModelFile> = model.manifest.companions().collect();
+        let folder = self.bring(model, &needed, progress)?;
+        let location = |path: &String| model.manifest.file(path).map(|file| locate(model, &folder, file));
+        Ok(Companions {
+            tokenizer: model.manifest.tokenizer.as_ref().and_then(|tokenizer| location(&tokenizer.file)),
+            labels: model.manifest.labels_file.as_ref().and_then(location),
+        })
+    }
+
+    /// Fetches and derives what is absent of `needed`.
+    fn bring(&self, model: &Model, needed: &[&ModelFile], progress: &dyn Progress) -> Result<CacheFolder, StoreError> {
+        let mut folder = self.folder(model);
+        if !self.absent(model, &mut folder, needed, progress)?.is_empty() {
+            self.complete(model, &mut folder, needed, progress)?;
+        }
+        folder.save_stamps();
+        Ok(folder)
     }
 
     /// Reads every file that is there and compares it with the manifest, whatever was verified before.

@@ -8,7 +8,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use wisp_model_store::{Access, GoldenVectors, Home, Model, NoProgress, ONNX_RUNTIME, Store};
+use wisp_model_store::{Access, GoldenVectors, Home, Model, NoProgress, ONNX_RUNTIME, OPENVINO, Store};
 
 /// Name of the model that the tests run on.
 pub const MODEL: &str = "all-minilm-l6-v2";
@@ -20,6 +20,18 @@ pub const MODEL: &str = "all-minilm-l6-v2";
 pub fn skip(test: &str, reason: &str) {
     let is_required = std::env::var("WISP_TEST_REQUIRE").is_ok_and(|value| value == "1");
     assert!(!is_required, "{test} must run here and cannot: {reason}");
+    note(test, reason);
+}
+
+/// Notes that this machine lacks the hardware that `test` is about. Never a failure: nothing that can be installed helps.
+///
+/// # Panics
+/// When the list of skips cannot be written.
+pub fn lacks(test: &str, hardware: &str) {
+    note(test, &format!("this machine has no {hardware}"));
+}
+
+fn note(test: &str, reason: &str) {
     eprintln!("skipped: {test}: {reason}");
     if let Some(path) = std::env::var_os("WISP_TEST_SKIPS") {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
@@ -50,7 +62,9 @@ impl RealModel {
         let model = store.open(MODEL).map_err(|error| error.to_string())?;
         let golden = model.golden().map_err(|error| error.to_string())?;
         let golden = golden.ok_or_else(|| format!("model `{MODEL}` has no golden vectors"))?;
-        store.ensure_library(&ONNX_RUNTIME, &NoProgress).map_err(|error| error.to_string())?;
+        for library in [&OPENVINO, &ONNX_RUNTIME] {
+            store.ensure_library(library, &NoProgress).map_err(|error| error.to_string())?;
+        }
         Ok(Self { store, model, golden })
     }
 }

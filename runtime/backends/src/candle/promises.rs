@@ -63,7 +63,7 @@ fn check_inputs(config: &EncoderConfig, request: &LoadRequest<'_>) -> Result<(),
             return Err(model_error(request, reason));
         }
     }
-    for TensorSpec { name, data_type, shape } in inputs {
+    for TensorSpec { name, data_type, shape, .. } in inputs {
         let is_known = name == IDS || name == MASK || (name == TYPES && config.token_types > 0);
         if !is_known {
             let reason =

@@ -41,5 +41,5 @@ fn spec(kind: &str, outlet: &Outlet) -> Result<TensorSpec, BackendError> {
     })?;
     // A free axis is -1; no file declares a length that `usize` cannot hold.
     let axis = |&length: &i64| usize::try_from(length).map_or(Axis::Free, Axis::Fixed);
-    Ok(TensorSpec { name, data_type, shape: shape.iter().map(axis).collect() })
+    Ok(TensorSpec { name, data_type, shape: shape.iter().map(axis).collect(), below: None })
 }

@@ -44,6 +44,7 @@ impl Fixture {
             name: name.to_owned(),
             data_type,
             shape: axes.to_vec(),
+            below: None,
         };
         let mut signature = Signature::default();
         for input in [IDS, MASK, TYPES].into_iter().filter(|input| batches["right"].has(input)) {

@@ -105,9 +105,15 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_no_combination() {
-        for text in
-            ["hetero:", "hetero:cpu", "auto:cpu,cpu", "auto:tpu,cpu", "multi:gpu,cpu", "auto:hetero:gpu,cpu", "cpu,gpu:0"]
-        {
+        for text in [
+            "hetero:",
+            "hetero:cpu",
+            "auto:cpu,cpu",
+            "auto:tpu,cpu",
+            "multi:gpu,cpu",
+            "auto:hetero:gpu,cpu",
+            "cpu,gpu:0",
+        ] {
             assert_eq!(CombinedDevice::parse(text), None, "{text}");
         }
         assert_eq!(CombinedDevice::parse("auto:gpu:0,gpu:1,gpu:2,npu,cpu"), None, "five devices");

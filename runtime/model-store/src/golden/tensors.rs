@@ -148,6 +148,7 @@ mod tests {
             name: name.to_owned(),
             data_type,
             shape: shape.to_vec(),
+            below: None,
         };
         let signature = Signature {
             inputs: vec![spec("image", DataType::U8, &[Axis::Fixed(1), Axis::Fixed(2)])],

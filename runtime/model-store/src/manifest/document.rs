@@ -100,6 +100,7 @@ pub(super) struct TensorTable {
     #[serde(rename = "type")]
     pub(super) data_type: DataType,
     pub(super) shape: Spanned<Vec<Spanned<i64>>>,
+    pub(super) below: Option<Spanned<i64>>,
 }
 
 #[derive(Deserialize)]

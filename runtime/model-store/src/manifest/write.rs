@@ -19,6 +19,7 @@ struct TensorTable<'a> {
     #[serde(rename = "type")]
     data_type: DataType,
     shape: Vec<i64>,
+    below: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -57,6 +58,7 @@ fn tensors(specs: &[TensorSpec]) -> Vec<TensorTable<'_>> {
         name: &spec.name,
         data_type: spec.data_type,
         shape: spec.shape.iter().copied().map(length).collect(),
+        below: spec.below,
     });
     tables.collect()
 }

@@ -25,9 +25,20 @@ impl Checker<'_> {
             if specs.iter().any(|earlier| earlier.name == name) {
                 return Err(self.error(&table.name, format!("{key} has `{name}` twice")));
             }
-            specs.push(TensorSpec { name, data_type: table.data_type, shape: self.shape(&table.shape)? });
+            let below = table.below.as_ref().map(|below| self.below(table, below)).transpose()?;
+            specs.push(TensorSpec { name, data_type: table.data_type, shape: self.shape(&table.shape)?, below });
         }
         Ok(specs)
+    }
+
+    fn below(&self, table: &TensorTable, below: &Spanned<i64>) -> Checked<i64> {
+        if !matches!(table.data_type, DataType::I32 | DataType::I64) {
+            return Err(self.error(below, format!("below is for integers; this is {}", table.data_type)));
+        }
+        if *below.get_ref() < 1 {
+            return Err(self.error(below, "below must be at least 1: values start at 0"));
+        }
+        Ok(*below.get_ref())
     }
 
     fn shape(&self, axes: &Spanned<Vec<Spanned<i64>>>) -> Checked<Vec<Axis>> {

@@ -1,0 +1,166 @@
+//! A compiled model: checks inputs, runs one infer request, and copies the outputs out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use openvino::{CompiledModel, Core, InferRequest, InferenceError, InferenceErrorKind};
+use wisp_core::{
+    BackendError, BackendId, Batch, Cancel, Device, Layout, LoadRequest, NamedTensor, Placement, Ragged, Session,
+    SessionInfo, StaticShape,
+};
+
+use super::compile::{Compiled, CompiledModels};
+use super::library::Library;
+use super::{message, run_error, shapes, value};
+
+/// How often a running inference looks whether it was cancelled. One that ends is noticed at once.
+const CANCEL_POLL_MS: i64 = 2;
+
+pub(super) struct OpenVinoSession {
+    info: SessionInfo,
+    ragged: Option<Ragged>,
+    /// One a static shape, smallest first, or a single one for free axes.
+    runners: Vec<Runner>,
+    is_cancelled: Arc<Cancelled>,
+    /// Dropped last: it keeps the plugins of requests and models open.
+    _core: Core,
+}
+
+/// A compiled model with its one infer request; the request is dropped before the model.
+struct Runner {
+    shape: Option<StaticShape>,
+    request: InferRequest,
+    _model: CompiledModel,
+}
+
+/// Set by whoever no longer wants the inference, and cleared when the next one begins.
+struct Cancelled(AtomicBool);
+
+impl Cancel for Cancelled {
+    fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+impl OpenVinoSession {
+    pub(super) fn new(
+        compiled: CompiledModels,
+        library: &Library,
+        request: &LoadRequest<'_>,
+    ) -> Result<Self, BackendError> {
+        let CompiledModels { core, models, device } = compiled;
+        let info = SessionInfo {
+            placement: Placement { backend: BackendId::OpenVino, device },
+            precision: request.precision,
+            signature: request.signature.clone(),
+            layouts: vec![Layout::Padded],
+            fused_outputs: request.fused_outputs.to_vec(),
+            library_version: library.version.clone(),
+        };
+        Ok(Self {
+            info,
+            ragged: request.ragged.cloned(),
+            runners: models.into_iter().map(Runner::new).collect::<Result<_, _>>()?,
+            is_cancelled: Arc::new(Cancelled(AtomicBool::new(false))),
+            _core: core,
+        })
+    }
+
+    /// Which compiled model takes these inputs, and what they measure.
+    fn choose(&self, inputs: &[NamedTensor]) -> Result<(usize, StaticShape), BackendError> {
+        let wanted = shapes::measured(inputs, self.ragged.as_ref());
+        let shapes: Vec<StaticShape> = self.runners.iter().filter_map(|runner| runner.shape).collect();
+        let index = if shapes.is_empty() { 0 } else { shapes::smallest(&shapes, wanted)? };
+        Ok((index, wanted))
+    }
+
+    fn device(&self) -> Device {
+        self.info.placement.device
+    }
+}
+
+impl Session for OpenVinoSession {
+    fn info(&self) -> &SessionInfo {
+        &self.info
+    }
+
+    fn run(&mut self, batch: &Batch) -> Result<Vec<NamedTensor>, BackendError> {
+        let Batch::Padded(inputs) = batch else {
+            return Err(BackendError::Unsupported {
+                backend: BackendId::OpenVino,
+                what: "packed rows; a compiled model takes padded arrays".to_owned(),
+            });
+        };
+        self.info.signature.check_inputs(inputs)?;
+        let (index, wanted) = self.choose(inputs)?;
+        let (device, ragged) = (self.device(), self.ragged.as_ref());
+        let runner = &mut self.runners[index];
+        let inputs = match runner.shape {
+            Some(shape) => shapes::filled(inputs, &self.info.signature, shape, ragged)?,
+            None => inputs.into(),
+        };
+        self.is_cancelled.0.store(false, Ordering::Release);
+        runner.infer(&inputs, &self.is_cancelled.0).map_err(|error| failure(&error, device))?;
+        let take = |spec: &wisp_core::TensorSpec| {
+            let output = runner.request.get_tensor(&spec.name).map_err(|error| run_error(&error))?;
+            let output = NamedTensor::new(&*spec.name, value::from_openvino(&output)?);
+            match runner.shape {
+                Some(shape) => Ok(shapes::cut(output, spec, shape, wanted)?),
+                None => Ok(output),
+            }
+        };
+        self.info.signature.outputs.iter().map(take).collect()
+    }
+
+    fn canceller(&self) -> Option<Arc<dyn Cancel>> {
+        Some(self.is_cancelled.clone())
+    }
+}
+
+/// What went wrong between the inputs and the outputs.
+enum InferFailure {
+    Input(BackendError),
+    Library(InferenceError),
+}
+
+impl Runner {
+    fn new(compiled: Compiled) -> Result<Self, BackendError> {
+        let Compiled { shape, mut model } = compiled;
+        let request = model.create_infer_request().map_err(|error| run_error(&error))?;
+        Ok(Self { shape, request, _model: model })
+    }
+
+    /// Runs in the background and waits, so that this thread can stop it: only the owner of a request may touch it.
+    fn infer(&mut self, inputs: &[NamedTensor], is_cancelled: &AtomicBool) -> Result<(), InferFailure> {
+        for input in inputs {
+            let tensor = value::to_openvino(&input.tensor).map_err(InferFailure::Input)?;
+            self.request.set_tensor(&input.name, &tensor).map_err(InferFailure::Library)?;
+        }
+        self.request.infer_async().map_err(InferFailure::Library)?;
+        loop {
+            match self.request.wait(CANCEL_POLL_MS) {
+                Err(error) if error.kind == InferenceErrorKind::ResultNotReady => {}
+                result => return result.map_err(InferFailure::Library),
+            }
+            if is_cancelled.load(Ordering::Acquire) {
+                self.request.cancel().map_err(InferFailure::Library)?;
+            }
+        }
+    }
+}
+
+fn failure(failure: &InferFailure, device: Device) -> BackendError {
+    let error = match failure {
+        InferFailure::Input(error) => return BackendError::Input(error.to_string()),
+        InferFailure::Library(error) => error,
+    };
+    let reason = message(error);
+    match error.kind {
+        InferenceErrorKind::InferCancelled => BackendError::Cancelled,
+        InferenceErrorKind::ParameterMismatch => BackendError::Input(reason),
+        _ if value::is_out_of_memory(&reason) => {
+            BackendError::OutOfMemory { backend: BackendId::OpenVino, device, reason }
+        }
+        _ => run_error(error),
+    }
+}
