@@ -1,5 +1,6 @@
-//! `wisp models list | pull | verify | inspect | export`.
+//! `wisp models list | pull | import | verify | inspect | export`.
 
+mod import;
 mod inspect;
 mod verify;
 
@@ -8,8 +9,11 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use wisp_core::BackendId;
 use wisp_model_export::{ExportRequest, export_bert};
-use wisp_model_store::{FileCheck, FileState, Manifest, ONNX_RUNTIME, Store};
+use wisp_model_store::{
+    FileCheck, FileState, Manifest, Model, NativeLibrary, ONNX_RUNTIME, ONNX_RUNTIME_CUDA, OPENVINO, Store,
+};
 
 use crate::progress::Console;
 use crate::{Format, GlobalOptions, output, table};
@@ -17,10 +21,12 @@ use crate::{Format, GlobalOptions, output, table};
 /// List, fetch, check and export models.
 #[derive(Subcommand)]
 pub(crate) enum Models {
-    /// List the built-in models and what is here of them.
+    /// List the built-in and imported models and what is here of them.
     List(List),
     /// Fetch a model and the native library that runs it.
     Pull(Pull),
+    /// Bring in a model of your own: ONNX, OpenVINO IR, TensorFlow Lite or safetensors.
+    Import(import::Import),
     /// Read every file of a model again, and compare every backend with the golden vectors.
     Verify(verify::Verify),
     /// Show what a manifest says.
@@ -44,6 +50,9 @@ pub(crate) struct Pull {
     /// Delete what is in the cache first.
     #[arg(long, env = "WISP_FORCE", action = clap::ArgAction::SetTrue)]
     force: bool,
+    /// Fetch ONNX Runtime with CUDA, for NVIDIA GPUs, instead of the one for CPUs.
+    #[arg(long, env = "WISP_CUDA", action = clap::ArgAction::SetTrue)]
+    cuda: bool,
 }
 
 #[derive(Args)]
@@ -64,6 +73,7 @@ impl Models {
         match self {
             Self::List(command) => command.run(&options.store()?),
             Self::Pull(command) => command.run(&options.store()?),
+            Self::Import(command) => command.run(&options.store()?),
             Self::Verify(command) => command.run(&options.store()?),
             Self::Inspect(command) => command.run(&options.store()?),
             Self::Export(command) => command.run(),
@@ -84,8 +94,9 @@ struct ListedModel {
 
 impl List {
     fn run(&self, store: &Store) -> anyhow::Result<()> {
-        let listed =
-            Manifest::builtin_names().iter().map(|name| list(store, name)).collect::<anyhow::Result<Vec<_>>>()?;
+        let builtin = Manifest::builtin_names().iter().map(|name| (*name).to_owned());
+        let names: Vec<String> = builtin.chain(store.imported()?).collect();
+        let listed = names.iter().map(|name| list(store, name)).collect::<anyhow::Result<Vec<_>>>()?;
         if self.format == Format::Json {
             output::line(serde_json::to_string_pretty(&listed)?)?;
             return Ok(());
@@ -125,9 +136,19 @@ impl Pull {
             let local = store.ensure(&model, file, &progress)?;
             output::line(format_args!("{}: {}", local.format, local.file.display()))?;
         }
-        let library = store.ensure_library(&ONNX_RUNTIME, &progress)?;
-        output::line(format_args!("{} {}: {}", ONNX_RUNTIME.name, ONNX_RUNTIME.version, library.display()))?;
+        for library in self.libraries(&model) {
+            let path = store.ensure_library(library, &progress)?;
+            output::line(format_args!("{} {}: {}", library.name, library.version, path.display()))?;
+        }
         Ok(())
+    }
+
+    /// The libraries of the backends that the model has files for; ONNX Runtime with CUDA in place of the other if asked for.
+    fn libraries(&self, model: &Model) -> Vec<&'static NativeLibrary> {
+        let has = |backend| model.manifest.model_files().any(|file| file.backends.contains(&backend));
+        let onnxruntime = if self.cuda { &ONNX_RUNTIME_CUDA } else { &ONNX_RUNTIME };
+        let offered = [(BackendId::OpenVino, &OPENVINO), (BackendId::Ort, onnxruntime)];
+        offered.into_iter().filter(|(backend, _)| has(*backend)).map(|(_, library)| library).collect()
     }
 }
 

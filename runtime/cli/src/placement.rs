@@ -10,10 +10,10 @@ use wisp_engine::{Config, PrecisionChoice};
 /// Where and how models run.
 #[derive(Args, Default)]
 pub(crate) struct PlacementOptions {
-    /// Use only this backend: ort, candle.
+    /// Use only this backend: openvino, ort, candle.
     #[arg(long, env = "WISP_BACKEND", value_name = "BACKEND")]
     pub(crate) backend: Option<BackendId>,
-    /// Use only this device: cpu, gpu:N, npu.
+    /// Use only this device: cpu, gpu:N, npu, hetero:DEVICE,DEVICE, auto:DEVICE,DEVICE.
     #[arg(long, env = "WISP_DEVICE", value_name = "DEVICE")]
     pub(crate) device: Option<Device>,
     /// Arithmetic: auto, f32, f16, bf16, int8. What is not proven is an error.

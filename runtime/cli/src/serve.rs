@@ -70,11 +70,14 @@ async fn serve(config: Config, store: Store) -> anyhow::Result<()> {
 /// What runs where, for the person who started it.
 fn report(engine: &Engine) {
     for model in engine.models() {
-        let proof = model.proof.map_or(String::new(), |proof| {
-            format!(", {} golden vectors at cosine {:.6}", proof.vectors, proof.min_cosine)
+        let proof = model.proof.golden.map_or(String::new(), |golden| {
+            format!(", {} golden answers at cosine {:.6}", golden.cases, golden.min_cosine)
         });
         let (name, library) = (&model.name, &model.library_version);
         eprintln!("model      {name} on {} ({library}), {}{proof}", model.placement, model.precision);
+        eprintln!("           {}", model.reason);
+        let batching = &model.proof.batching;
+        eprintln!("           batches of rows {}; padding {}", batching.rows, batching.padding);
     }
     for deployment in engine.deployments() {
         let models: Vec<_> = deployment.models.iter().map(|(alias, model)| format!("{alias} = {model}")).collect();

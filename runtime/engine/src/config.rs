@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use wisp_core::{BackendId, Device, Placement, Precision};
+use wisp_core::{BackendId, Device, Placement, Precision, StaticShape};
 
 pub use limits::{GuestLimits, RequestLimits};
 
@@ -40,6 +40,10 @@ pub struct ModelConfig {
     pub placement: Vec<Placement>,
     /// The arithmetic.
     pub precision: PrecisionChoice,
+    /// Shapes to compile for, on devices that take no free axes; empty for free axes.
+    pub static_shapes: Vec<StaticShape>,
+    /// Bytes of device memory that the model may take; `None` for as much as it needs.
+    pub memory_bytes: Option<u64>,
 }
 
 /// The arithmetic of a model.
@@ -136,8 +140,10 @@ impl Default for ModelConfig {
         let on_cpu = |backend| Placement { backend, device: Device::Cpu };
         Self {
             source: String::new(),
-            placement: vec![on_cpu(BackendId::Ort), on_cpu(BackendId::Candle)],
+            placement: BackendId::ALL.map(on_cpu).to_vec(),
             precision: PrecisionChoice::Auto,
+            static_shapes: Vec::new(),
+            memory_bytes: None,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use wisp_host::{GrantedModel, Grants, Guest, Host, Limits};
+use wisp_scheduler::HealthState;
 
 use crate::config::DeploymentConfig;
 use crate::{BUILTIN_PREFIX, StartError, builtin};
@@ -30,7 +31,24 @@ pub struct DeploymentInfo {
     pub models: Vec<(String, String)>,
 }
 
+/// Whether a deployment can answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeploymentHealth {
+    /// Its name.
+    pub name: String,
+    /// What is out of service, and why; `None` when it can answer.
+    pub problem: Option<String>,
+}
+
 impl Deployment {
+    pub(crate) fn health(&self) -> DeploymentHealth {
+        let problem = self.grants.iter().find_map(|(_, model)| match model.queue.health() {
+            HealthState::Healthy => None,
+            HealthState::Unhealthy { reason, .. } => Some(format!("model `{}`: {reason}", model.name)),
+        });
+        DeploymentHealth { name: self.name.to_string(), problem }
+    }
+
     pub(crate) fn start(
         name: &str,
         config: &DeploymentConfig,

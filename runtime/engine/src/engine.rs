@@ -10,9 +10,10 @@ use wisp_host::{AotCache, CallTimes, EmbedCall, EmbedInputs, Embedded, GrantedMo
 use wisp_model_store::{Progress, Store};
 use wisp_scheduler::Admission;
 
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, DeploymentHealth};
+use crate::model::Models;
 use crate::request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
-use crate::{Config, DeploymentInfo, EngineError, ModelInfo, RequestLimits, StartError, libraries, model};
+use crate::{Config, DeploymentInfo, EngineError, ModelInfo, RequestLimits, StartError};
 
 /// The deployment that answers when a request names none and there are several.
 const DEFAULT_DEPLOYMENT: &str = "embedder";
@@ -41,12 +42,15 @@ impl Engine {
     /// [`StartError`] naming the first model or deployment that cannot be served. Nothing is left running.
     pub fn start(config: Config, store: &Store, progress: &dyn Progress) -> Result<Self, StartError> {
         let host = Host::new(host_config(&config, store))?;
-        let libraries = libraries::ensure(store, config.models.values(), progress);
+        let mut started = Models::default();
         let mut models = BTreeMap::new();
         let mut reports = Vec::new();
         for (name, model_config) in &config.models {
-            let (granted, report) = model::start(name, model_config, store, &libraries, progress)?;
-            tracing::info!(model = name, placement = %report.placement, precision = %report.precision, "model loaded");
+            let (granted, report) = started.start(name, model_config, store, progress)?;
+            tracing::info!(
+                model = name, placement = %report.placement, precision = %report.precision, why = report.reason,
+                "model loaded"
+            );
             models.insert(name.clone(), granted);
             reports.push(report);
         }
@@ -96,6 +100,12 @@ impl Engine {
     #[must_use]
     pub fn models(&self) -> &[ModelInfo] {
         &self.shared.models
+    }
+
+    /// Whether each deployment can answer now: the first of its models that is out of service, and why.
+    #[must_use]
+    pub fn health(&self) -> Vec<DeploymentHealth> {
+        self.shared.deployments.values().map(Deployment::health).collect()
     }
 
     /// The bounds of requests.

@@ -25,6 +25,7 @@ mod config;
 mod deployment;
 mod engine;
 mod error;
+mod import;
 mod libraries;
 mod model;
 mod proof;
@@ -34,10 +35,15 @@ pub use builtin::BUILTIN_PREFIX;
 pub use config::{
     Config, ConfigError, DeploymentConfig, GuestLimits, ModelConfig, PrecisionChoice, RequestLimits, ServerConfig,
 };
-pub use deployment::DeploymentInfo;
+pub use deployment::{DeploymentHealth, DeploymentInfo};
 pub use engine::Engine;
 pub use error::{EngineError, StartError};
+pub use import::{ImportError, ImportRequest, Imported, import};
 pub use libraries::devices;
-pub use model::{LoadedModel, ModelInfo, load as load_model};
-pub use proof::{Proof, ProofError, ProofScope, prove};
+pub use model::{ModelInfo, prove_model};
+pub use proof::batching::{BatchingProof, Verdict};
+pub use proof::cache::{Outcome, ProofRecord};
+pub use proof::golden::GoldenProof;
+pub use proof::speed::Speed;
+pub use proof::{Proof, ProofError, ProofScope, proofs};
 pub use request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};

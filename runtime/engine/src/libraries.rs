@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use wisp_backends::Libraries;
-use wisp_core::{BackendId, BackendReport};
-use wisp_model_store::{ONNX_RUNTIME, Progress, Store};
-
-use crate::ModelConfig;
+use wisp_core::{BackendId, BackendReport, Device, Placement};
+use wisp_model_store::{NativeLibrary, ONNX_RUNTIME, ONNX_RUNTIME_CUDA, OPENVINO, Progress, Store};
 
 /// Names the library of ONNX Runtime and wins over the cache.
 const ONNX_RUNTIME_VARIABLE: &str = "WISP_ONNXRUNTIME_LIBRARY";
+
+/// Names `libopenvino_c` and wins over the cache.
+const OPENVINO_VARIABLE: &str = "WISP_OPENVINO_LIBRARY";
 
 /// What every backend of this binary finds on this machine. Fetches nothing.
 #[must_use]
@@ -17,32 +18,42 @@ pub fn devices(store: &Store) -> Vec<BackendReport> {
     wisp_backends::all(&find(store)).iter().map(|backend| backend.probe()).collect()
 }
 
-/// What is installed already; fetches nothing.
+/// What is installed already; fetches nothing. ONNX Runtime with CUDA does all that the other does, so it wins.
 pub(crate) fn find(store: &Store) -> Libraries {
-    Libraries { onnxruntime: from_environment().or_else(|| store.find_library(&ONNX_RUNTIME)) }
+    let named = from_environment(ONNX_RUNTIME_VARIABLE);
+    let onnxruntime_cuda = if named.is_none() { store.find_library(&ONNX_RUNTIME_CUDA) } else { None };
+    let onnxruntime = named.or_else(|| store.find_library(&ONNX_RUNTIME));
+    let openvino = from_environment(OPENVINO_VARIABLE).or_else(|| store.find_library(&OPENVINO));
+    Libraries { openvino, onnxruntime, onnxruntime_cuda }
 }
 
-/// What the placements of these models need, fetched if the store may.
+/// What a placement needs, fetched if the store may.
 ///
-/// A library that cannot be had is no failure here: the placement that needs it fails, and says so, and the next one in
-/// its list is tried.
-pub(crate) fn ensure<'a>(
-    store: &Store,
-    models: impl IntoIterator<Item = &'a ModelConfig>,
-    progress: &dyn Progress,
-) -> Libraries {
-    let wants_ort =
-        models.into_iter().flat_map(|model| &model.placement).any(|placement| placement.backend == BackendId::Ort);
+/// # Errors
+/// Why its library cannot be had, in one line. Whatever else is missing, the backend itself says.
+pub(crate) fn ensure(store: &Store, placement: Placement, progress: &dyn Progress) -> Result<Libraries, String> {
     let mut libraries = find(store);
-    if wants_ort && libraries.onnxruntime.is_none() {
-        match store.ensure_library(&ONNX_RUNTIME, progress) {
-            Ok(path) => libraries.onnxruntime = Some(path),
-            Err(error) => tracing::warn!(%error, "ONNX Runtime cannot be fetched"),
+    let fetch = |library: &'static NativeLibrary| {
+        store.ensure_library(library, progress).map(Some).map_err(|error| error.to_string())
+    };
+    match (placement.backend, placement.device) {
+        (BackendId::OpenVino, _) if libraries.openvino.is_none() => libraries.openvino = fetch(&OPENVINO)?,
+        // Hundreds of MB are worth a download only where there is a driver to use them; the backend says when there is none.
+        (BackendId::Ort, Device::Gpu(_))
+            if libraries.onnxruntime_cuda.is_none() && wisp_backends::has_cuda_driver() =>
+        {
+            if from_environment(ONNX_RUNTIME_VARIABLE).is_none() {
+                libraries.onnxruntime_cuda = fetch(&ONNX_RUNTIME_CUDA)?;
+            }
         }
+        (BackendId::Ort, Device::Cpu) if libraries.onnxruntime.is_none() && libraries.onnxruntime_cuda.is_none() => {
+            libraries.onnxruntime = fetch(&ONNX_RUNTIME)?;
+        }
+        _ => {}
     }
-    libraries
+    Ok(libraries)
 }
 
-fn from_environment() -> Option<PathBuf> {
-    std::env::var_os(ONNX_RUNTIME_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
+fn from_environment(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from)
 }

@@ -1,6 +1,6 @@
 //! One inference on its way: its input, its deadline, and where the answer goes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -30,28 +30,41 @@ impl Entry {
 
 /// The entry that is running, and how to stop it. Shared by the worker and everyone who waits.
 pub(crate) struct Running {
-    id: Mutex<Option<u64>>,
+    state: Mutex<RunningState>,
+}
+
+struct RunningState {
+    id: Option<u64>,
     canceller: Option<Arc<dyn Cancel>>,
 }
 
 impl Running {
     pub(crate) fn new(canceller: Option<Arc<dyn Cancel>>) -> Self {
-        Self { id: Mutex::new(None), canceller }
+        Self { state: Mutex::new(RunningState { id: None, canceller }) }
     }
 
     pub(crate) fn set(&self, id: Option<u64>) {
-        *self.id.lock().unwrap_or_else(PoisonError::into_inner) = id;
+        self.lock().id = id;
+    }
+
+    /// Another session runs from now on.
+    pub(crate) fn replace(&self, canceller: Option<Arc<dyn Cancel>>) {
+        self.lock().canceller = canceller;
     }
 
     /// Cancels the entry if it is the one that runs. The lock is held across the call, so that the worker cannot have
     /// moved on to somebody else's entry in between.
     pub(crate) fn cancel(&self, id: u64) {
-        let running = self.id.lock().unwrap_or_else(PoisonError::into_inner);
-        if *running == Some(id)
-            && let Some(canceller) = &self.canceller
+        let running = self.lock();
+        if running.id == Some(id)
+            && let Some(canceller) = &running.canceller
         {
             canceller.cancel();
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RunningState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

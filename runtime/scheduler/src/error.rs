@@ -31,6 +31,14 @@ pub enum ScheduleError {
         /// The model.
         model: String,
     },
+    /// The session does not answer what it is known to answer; it is tried again by itself.
+    #[error("model `{model}` is out of service and will be tried again: {reason}")]
+    Unhealthy {
+        /// The model.
+        model: String,
+        /// What went wrong.
+        reason: String,
+    },
     /// The session failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -41,7 +49,7 @@ impl Kinded for ScheduleError {
         match self {
             Self::Full { .. } => ErrorKind::ResourceExhausted,
             Self::Deadline { .. } => ErrorKind::DeadlineExceeded,
-            Self::Closed { .. } => ErrorKind::Unavailable,
+            Self::Closed { .. } | Self::Unhealthy { .. } => ErrorKind::Unavailable,
             Self::Panicked { .. } => ErrorKind::Internal,
             Self::Backend(error) => error.kind(),
         }

@@ -16,11 +16,13 @@
 mod admission;
 mod entry;
 mod error;
+mod health;
 mod queue;
 mod worker;
 
 pub use admission::{Admission, Permit};
 pub use error::ScheduleError;
+pub use health::{FIRST_RETRY, HealthState, LONGEST_RETRY, Recovery};
 pub use queue::{Inferred, SessionQueue, StageTimes};
 pub use worker::{QueueLimits, spawn};
 

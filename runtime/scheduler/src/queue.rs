@@ -11,6 +11,7 @@ use wisp_core::{Batch, NamedTensor, SessionInfo};
 
 use crate::ScheduleError;
 use crate::entry::{CancelOnDrop, Entry, Running};
+use crate::health::{Health, HealthState};
 
 /// A handle on a session and its queue; clones share both. The session ends when the last one is dropped.
 #[derive(Clone)]
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) entries: SyncSender<Entry>,
     pub(crate) capacity: usize,
     pub(crate) running: Arc<Running>,
+    pub(crate) health: Arc<Health>,
     pub(crate) next_id: AtomicU64,
 }
 
@@ -68,17 +70,27 @@ impl SessionQueue {
         &self.shared.info
     }
 
+    /// Whether the session can be relied on now.
+    #[must_use]
+    pub fn health(&self) -> HealthState {
+        self.shared.health.get()
+    }
+
     /// Queues one inference and waits for its answer. Dropping the future cancels it, queued or running.
     ///
     /// Padded inputs are checked against the signature here, on the caller's time, so that a bad request never reaches
     /// the worker.
     ///
     /// # Errors
-    /// [`ScheduleError::Full`] at once when the queue is full, [`ScheduleError::Deadline`] when `deadline` passes, and
+    /// [`ScheduleError::Full`] at once when the queue is full, [`ScheduleError::Unhealthy`] at once when the session is out
+    /// of service, [`ScheduleError::Deadline`] when `deadline` passes, and
     /// whatever the session fails with.
     pub async fn infer(&self, batch: Batch, deadline: Option<Instant>) -> Result<Inferred, ScheduleError> {
         if let Batch::Padded(inputs) = &batch {
             self.shared.info.signature.check_inputs(inputs).map_err(wisp_core::BackendError::from)?;
+        }
+        if let HealthState::Unhealthy { reason, .. } = self.health() {
+            return Err(ScheduleError::Unhealthy { model: self.shared.model.clone(), reason });
         }
         let (answer, answered) = oneshot::channel();
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);

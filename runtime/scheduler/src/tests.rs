@@ -73,7 +73,8 @@ fn drive(max_queued: usize) -> Driver {
     let (steps, step_receiver) = channel();
     let (started_sender, started) = channel();
     let (cancel_sender, cancellations) = channel();
-    let spec = TensorSpec { name: "x".to_owned(), data_type: DataType::F32, shape: vec![wisp_core::Axis::Free] };
+    let spec =
+        TensorSpec { name: "x".to_owned(), data_type: DataType::F32, shape: vec![wisp_core::Axis::Free], below: None };
     let session = DrivenSession {
         info: SessionInfo {
             placement: Placement { backend: BackendId::Candle, device: Device::Cpu },
@@ -88,7 +89,7 @@ fn drive(max_queued: usize) -> Driver {
         cancelled: Arc::new(CancelFlag(Mutex::new(cancel_sender))),
         cancellations,
     };
-    let queue = spawn("driven", Box::new(session), QueueLimits { max_queued }).expect("a thread");
+    let queue = spawn("driven", Box::new(session), QueueLimits { max_queued }, None).expect("a thread");
     Driver { queue, steps, started }
 }
 

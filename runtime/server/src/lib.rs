@@ -10,6 +10,7 @@
 mod deadline;
 mod embed;
 mod error;
+mod readiness;
 mod serve;
 mod status;
 

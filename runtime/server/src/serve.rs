@@ -10,9 +10,9 @@ use tonic_health::server::HealthReporter;
 use wisp_engine::{Engine, ServerConfig};
 use wisp_proto::v1::inference_service_server::InferenceServiceServer;
 
-use crate::ServeError;
 use crate::deadline::DeadlineLayer;
 use crate::embed::Inference;
+use crate::{ServeError, readiness};
 
 /// Longest time that requests in the engine are waited for when the service stops.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(30);
@@ -58,7 +58,8 @@ impl Server {
     /// [`ServeError`] when the transport fails.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<Drained, ServeError> {
         let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_serving::<InferenceServiceServer<Inference>>().await;
+        // Before the first connection: whoever asks is told the truth.
+        readiness::publish(&self.engine.health(), &health).await;
         let message_bytes = self.engine.limits().message_bytes;
         let inference = InferenceServiceServer::new(Inference { engine: self.engine.clone() })
             .max_decoding_message_size(message_bytes)
@@ -81,6 +82,7 @@ impl Server {
                 ended?;
                 return Ok(Drained { abandoned_requests: 0 });
             }
+            () = readiness::follow(&self.engine, &health) => {}
             () = stop => {}
         }
         // The transport goes on serving while the engine drains: late requests are told UNAVAILABLE, not cut off.
@@ -98,8 +100,7 @@ impl Server {
 }
 
 async fn drain(engine: &Engine, health: &HealthReporter) -> Drained {
-    health.set_not_serving::<InferenceServiceServer<Inference>>().await;
-    health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+    readiness::withdraw(engine, health).await;
     let abandoned_requests = engine.drain(DRAIN_LIMIT).await;
     if abandoned_requests > 0 {
         tracing::warn!(abandoned_requests, "requests did not finish within the drain limit");

@@ -1,9 +1,9 @@
-//! The model and the native library, through the same store that the engine uses.
+//! The model and the native libraries, through the same store that the engine uses.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use wisp_model_store::{Access, FileState, Home, ONNX_RUNTIME, Progress, Store};
+use wisp_model_store::{Access, FileState, Home, NativeLibrary, ONNX_RUNTIME, OPENVINO, Progress, Store};
 
 use crate::progress::{Step, readable_bytes};
 
@@ -43,16 +43,22 @@ pub(crate) fn ensure_model(home: &Home, step: &Step) -> Result<ModelAssets> {
     Ok(ModelAssets { tokenizer: tokenizer.to_owned(), summary })
 }
 
-/// Fetches and verifies ONNX Runtime.
-pub(crate) fn ensure_library(home: &Home, step: &Step) -> Result<String> {
+/// The native libraries that tests and demo run on.
+pub(crate) const LIBRARIES: [&NativeLibrary; 2] = [&OPENVINO, &ONNX_RUNTIME];
+
+/// Fetches and verifies the native libraries.
+pub(crate) fn ensure_libraries(home: &Home, step: &Step) -> Result<String> {
     let store = Store::new(home.clone(), Access::Online);
-    store.ensure_library(&ONNX_RUNTIME, &StepProgress { step })?;
-    Ok(format!("{} verified", ONNX_RUNTIME.version))
+    for library in LIBRARIES {
+        store.ensure_library(library, &StepProgress { step })?;
+    }
+    let named = LIBRARIES.map(|library| format!("{} {}", library.name, library.version));
+    Ok(format!("{} verified", named.join(", ")))
 }
 
-/// Where ONNX Runtime lies, if it was fetched.
-pub(crate) fn find_library(home: &Home) -> Option<PathBuf> {
-    Store::new(home.clone(), Access::Offline).find_library(&ONNX_RUNTIME)
+/// Where a native library lies, if it was fetched.
+pub(crate) fn find_library(home: &Home, library: &NativeLibrary) -> Option<PathBuf> {
+    Store::new(home.clone(), Access::Offline).find_library(library)
 }
 
 /// What is there of the model.
@@ -93,7 +99,7 @@ mod tests {
     fn an_empty_cache_holds_neither_model_nor_library() {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let home = Home::at(folder.path());
-        assert_eq!(find_library(&home), None);
+        assert!(LIBRARIES.iter().all(|library| find_library(&home, library).is_none()));
         let state = model_state(&home).expect("the manifest is built in");
         assert!(matches!(state, ModelState::Partial { present: 0, total } if total >= 4), "{state:?}");
     }

@@ -57,10 +57,10 @@ fn rows(workplace: &Workplace) -> Vec<Row> {
     });
     let mut rows: Vec<Row> = tools.collect();
     rows.push(guest_compiler(workplace));
-    rows.push(match assets::find_library(&workplace.home) {
-        Some(path) => row(State::Present, "ONNX Runtime", path.display()),
-        None => row(State::SetUpBringsIt, "ONNX Runtime", "not fetched; `cargo xtask setup` fetches it"),
-    });
+    rows.extend(assets::LIBRARIES.map(|library| match assets::find_library(&workplace.home, library) {
+        Some(path) => row(State::Present, library.name, path.display()),
+        None => row(State::SetUpBringsIt, library.name, "not fetched; `cargo xtask setup` fetches it"),
+    }));
     rows.push(model(&workplace.home));
     rows.push(guests(&workplace.repository.built_guests()));
     rows.extend(["wisp", "embed-client"].map(|name| program(name, &workplace.repository.binary(name))));

@@ -46,8 +46,8 @@ pub(crate) struct Prepared {
 pub(crate) fn prepare(workplace: &Workplace) -> Result<Prepared> {
     let prepared = prepare_guests(workplace)?;
 
-    let step = Step::begin("ONNX Runtime");
-    let summary = assets::ensure_library(&workplace.home, &step)?;
+    let step = Step::begin("libraries");
+    let summary = assets::ensure_libraries(&workplace.home, &step)?;
     step.done(&summary);
 
     let step = Step::begin("wisp");

@@ -26,7 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// What tests and benchmarks may use beside that.
 const TEST_LAYERS: &[(&str, &[&str])] = &[
     ("wisp-backends", &["wisp-model-store", "wisp-testing"]),
-    ("wisp-engine", &["wisp-testing"]),
+    ("wisp-engine", &["wisp-model-export", "wisp-testing"]),
     ("wisp-server", &["wisp-testing"]),
     ("wisp-cli", &["wisp-proto", "wisp-testing"]),
     ("wisp-example-client", &["wisp-testing"]),

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use wisp_core::TensorSpec;
+use wisp_engine::Outcome;
 use wisp_model_store::{FileState, Model, Store};
 
 use crate::{output, table};
@@ -36,8 +37,46 @@ impl Inspect {
         }
         print_golden(&model)?;
         print_files(store, &model)?;
+        print_proofs(store, &model)?;
         Ok(())
     }
+}
+
+/// What was proven on this machine so far, by any start or verification.
+fn print_proofs(store: &Store, model: &Model) -> std::io::Result<()> {
+    let digest = model.digest().to_string();
+    let mut records = wisp_engine::proofs(store);
+    records.retain(|record| record.model_digest == digest);
+    if records.is_empty() {
+        return output::line("nothing is proven here yet; the first start does, or `wisp models verify`");
+    }
+    records.sort_by_key(|record| (record.placement, record.precision, record.file.clone()));
+    let mut rows =
+        table::with_header(&["placement", "precision", "library", "file", "golden", "rows", "padding", "speed"]);
+    for record in records {
+        let (golden, batching, speed) = match record.outcome {
+            Outcome::Proven(proof) => (
+                proof.golden.map_or("–".to_owned(), |golden| format!("{:.7}", golden.min_cosine)),
+                [proof.batching.rows.to_string(), proof.batching.padding.to_string()],
+                proof.speed.map_or("–".to_owned(), |speed| speed.to_string()),
+            ),
+            Outcome::Refused { reason } => {
+                (format!("refused: {reason}"), ["–".to_owned(), "–".to_owned()], "–".to_owned())
+            }
+        };
+        let [in_rows, in_padding] = batching;
+        rows.add_row([
+            record.placement.to_string(),
+            record.precision.to_string(),
+            record.library_version,
+            record.file,
+            golden,
+            in_rows,
+            in_padding,
+            speed,
+        ]);
+    }
+    output::line(rows)
 }
 
 fn print_specs(what: &str, specs: &[TensorSpec]) -> std::io::Result<()> {

@@ -3,17 +3,17 @@
 use anyhow::bail;
 use clap::Args;
 use wisp_core::{BackendId, Device, Placement, Precision};
-use wisp_engine::{PrecisionChoice, ProofScope};
+use wisp_engine::{PrecisionChoice, Proof, ProofScope};
 use wisp_model_store::{FileState, Model, Store};
 
 use crate::placement::PlacementOptions;
 use crate::progress::Console;
 use crate::{output, table};
 
-/// Read every file of a model again, and compare every backend with all golden vectors.
+/// Read every file of a model again, and compare every backend and precision with all golden vectors.
 #[derive(Args)]
 pub(crate) struct Verify {
-    /// A built-in model, or a folder with a model.toml.
+    /// A built-in or imported model, or a folder with a model.toml.
     #[arg(value_name = "MODEL")]
     model: String,
     #[command(flatten)]
@@ -40,34 +40,68 @@ impl Verify {
 
     fn verify_placements(&self, store: &Store, model: &Model, progress: &Console) -> anyhow::Result<usize> {
         let every = BackendId::ALL.map(|backend| Placement { backend, device: Device::Cpu });
-        let precision = match self.placement.precision {
-            Some(PrecisionChoice::Exactly(precision)) => precision,
-            Some(PrecisionChoice::Auto) | None => Precision::F32,
-        };
-        let mut rows =
-            table::with_header(&["placement", "precision", "vectors", "min. cosine", "max. error", "result"]);
+        let mut rows = table::with_header(&[
+            "placement",
+            "precision",
+            "file",
+            "min. cosine",
+            "max. error",
+            "rows",
+            "padding",
+            "speed",
+            "result",
+        ]);
         let mut failed = 0;
         for placement in self.placement.placements(&every) {
-            let loaded = wisp_engine::load_model(model, placement, precision, ProofScope::All, store, progress);
-            let cells = match loaded.map(|loaded| loaded.proof) {
-                Ok(Some(proof)) => [
-                    proof.vectors.to_string(),
-                    format!("{:.7}", proof.min_cosine),
-                    format!("{:.1e}", proof.max_abs_error),
-                    "proven".to_owned(),
-                ],
-                Ok(None) => ["0", "–", "–", "loads; there are no golden vectors"].map(str::to_owned),
-                Err(reason) => {
-                    failed += 1;
-                    ["–".to_owned(), "–".to_owned(), "–".to_owned(), reason]
+            for precision in self.precisions(model) {
+                let proven = wisp_engine::prove_model(model, placement, precision, ProofScope::All, store, progress);
+                for (file, proof) in proven.unwrap_or_else(|reason| vec![("–".to_owned(), Err(reason))]) {
+                    failed += usize::from(proof.is_err() && self.is_needed(precision, placement, model));
+                    let head = [placement.to_string(), precision.to_string(), file];
+                    rows.add_row(head.into_iter().chain(cells(proof)));
                 }
-            };
-            let [vectors, cosine, error, result] = cells;
-            rows.add_row([placement.to_string(), precision.to_string(), vectors, cosine, error, result]);
+            }
         }
         output::line(rows)?;
         Ok(failed)
     }
+
+    /// The precision that was asked for, or every one that the manifest has a tolerance for.
+    fn precisions(&self, model: &Model) -> Vec<Precision> {
+        match self.placement.precision {
+            Some(PrecisionChoice::Exactly(precision)) => vec![precision],
+            Some(PrecisionChoice::Auto) | None => Precision::ALL
+                .into_iter()
+                .filter(|&precision| precision == Precision::F32 || model.manifest.tolerance(precision).is_some())
+                .collect(),
+        }
+    }
+
+    /// What was asked for by name must be proven, and f32 wherever the manifest has a file for it. Whatever else a device
+    /// cannot do or a proof refuses is a finding, not a failure.
+    fn is_needed(&self, precision: Precision, placement: Placement, model: &Model) -> bool {
+        let is_explicit = self.placement.precision.is_some() || self.placement.backend.is_some();
+        let has_file = model.manifest.model_files().any(|file| file.backends.contains(&placement.backend));
+        is_explicit || (precision == Precision::F32 && has_file)
+    }
+}
+
+/// Figures and verdicts of a proof, or why there is none.
+fn cells(proof: Result<Proof, String>) -> [String; 6] {
+    let none = || "–".to_owned();
+    let proof = match proof {
+        Ok(proof) => proof,
+        Err(reason) => return [none(), none(), none(), none(), none(), reason],
+    };
+    let (cosine, error, result) = match proof.golden {
+        Some(golden) => {
+            let result = format!("proven on {} golden cases", golden.cases);
+            (format!("{:.7}", golden.min_cosine), format!("{:.1e}", golden.max_abs_error), result)
+        }
+        None => (none(), none(), "loads; there are no golden vectors".to_owned()),
+    };
+    let speed = proof.speed.map_or_else(none, |speed| speed.to_string());
+    [cosine, error, proof.batching.rows.to_string(), proof.batching.padding.to_string(), speed, result]
 }
 
 /// Prints each file, and returns how many are there and wrong.

@@ -6,13 +6,16 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
-use wisp_core::Placement;
+use wisp_core::{Placement, StaticShape};
 
 use super::{Config, DeploymentConfig, GuestLimits, ModelConfig, RequestLimits, ServerConfig};
 use crate::BUILTIN_PREFIX;
 
 /// Names of deployments, models and aliases: they stand in messages, metrics and file names.
 const NAME_LIMIT_CHARS: usize = 63;
+
+/// Longest axis that a model is compiled for: far beyond what any encoder takes.
+const STATIC_LIMIT: usize = 65_536;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,6 +41,10 @@ struct Model {
     source: Option<Spanned<String>>,
     placement: Option<Spanned<Vec<Spanned<String>>>>,
     precision: Option<Spanned<String>>,
+    /// Pairs of rows and length.
+    #[serde(default)]
+    static_shapes: Vec<Spanned<[usize; 2]>>,
+    memory_bytes: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -135,7 +142,17 @@ fn check_model(name: &Spanned<String>, model: Model, folder: &Path) -> Result<Mo
         })?,
         None => defaults.precision,
     };
-    Ok(ModelConfig { source, placement, precision })
+    let static_shapes = model.static_shapes.into_iter().map(check_shape).collect::<Result<_, _>>()?;
+    Ok(ModelConfig { source, placement, precision, static_shapes, memory_bytes: model.memory_bytes })
+}
+
+fn check_shape(shape: Spanned<[usize; 2]>) -> Result<StaticShape, Problem> {
+    let [rows, length] = *shape.get_ref();
+    if !(1..=STATIC_LIMIT).contains(&rows) || !(1..=STATIC_LIMIT).contains(&length) {
+        let message = format!("[{rows}, {length}] is no shape; write [rows, length], each from 1 to {STATIC_LIMIT}");
+        return Err(Problem { span: shape.span(), message });
+    }
+    Ok(StaticShape { rows, length })
 }
 
 fn check_placement(text: Spanned<String>) -> Result<Placement, Problem> {
@@ -204,6 +221,10 @@ struct PrintedModel<'a> {
     source: &'a str,
     placement: &'a [Placement],
     precision: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    static_shapes: Vec<[usize; 2]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_bytes: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -220,8 +241,15 @@ pub(super) fn print(config: &Config) -> String {
         .models
         .iter()
         .map(|(name, model)| {
-            let ModelConfig { source, placement, precision } = model;
-            (name.as_str(), PrintedModel { source, placement, precision: precision.name() })
+            let ModelConfig { source, placement, precision, static_shapes, memory_bytes } = model;
+            let printed = PrintedModel {
+                source,
+                placement,
+                precision: precision.name(),
+                static_shapes: static_shapes.iter().map(|shape| [shape.rows, shape.length]).collect(),
+                memory_bytes: *memory_bytes,
+            };
+            (name.as_str(), printed)
         })
         .collect();
     let deployments = config

@@ -1,6 +1,8 @@
 //! The engine with real guests and the real model.
 
+mod graphs;
 mod hostile;
+mod proofs;
 mod reference;
 mod start;
 mod support;

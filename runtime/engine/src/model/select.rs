@@ -1,0 +1,262 @@
+//! Choosing the precision at a placement: of what is proven there, the fastest.
+
+use wisp_core::{Backend, Placement, Precision, Session};
+use wisp_model_store::{Manifest, ModelFile};
+
+use super::loader::{Loader, Subject, threads};
+use crate::config::PrecisionChoice;
+use crate::proof::cache::{Outcome, ProofKey};
+use crate::proof::{Proof, ProofError, ProofScope, prove, prove_golden};
+
+/// A session that is loaded, proven, and chosen.
+pub(crate) struct Chosen {
+    pub(crate) session: Box<dyn Session>,
+    pub(crate) file: ModelFile,
+    pub(crate) placement: Placement,
+    pub(crate) proof: Proof,
+    /// Why this one, in a sentence.
+    pub(crate) reason: String,
+}
+
+/// A file of the model in one precision, before anything is known about it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Candidate<'m> {
+    file: &'m ModelFile,
+    precision: Precision,
+}
+
+/// A candidate and what its proof said; the session where the proof has just been made.
+struct Tried<'m> {
+    candidate: Candidate<'m>,
+    outcome: Outcome,
+    session: Option<Box<dyn Session>>,
+}
+
+impl std::fmt::Display for Candidate<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.file.precision {
+            Some(_) => write!(f, "{} ({})", self.precision, self.file.path),
+            None => self.precision.fmt(f),
+        }
+    }
+}
+
+/// Loads the model at one placement: in the precision that was asked for, or in the fastest that is proven.
+///
+/// # Errors
+/// What is wrong with this placement, in one line.
+pub(crate) fn select(
+    loader: &Loader<'_>,
+    subject: &Subject,
+    placement: Placement,
+    choice: PrecisionChoice,
+) -> Result<Chosen, String> {
+    let backend = loader.backend(placement)?;
+    let report = backend.report(placement.device);
+    if let Some(missing) = report.missing {
+        return Err(missing);
+    }
+    let version = backend.version().unwrap_or_default();
+    let place = Place {
+        loader,
+        subject,
+        backend: backend.as_ref(),
+        placement,
+        device_name: report.name.unwrap_or_else(|| placement.device.to_string()),
+        version,
+    };
+    let candidates = candidates(&loader.model.manifest, backend.as_ref(), &report.precisions, choice)?;
+    let mut tried: Vec<Tried<'_>> = Vec::new();
+    for candidate in candidates {
+        tried.push(place.try_one(candidate));
+        keep_fastest_session(&mut tried);
+    }
+    place.choose(tried, choice)
+}
+
+/// The files of a model that a backend loads in a precision.
+///
+/// # Errors
+/// When there is none, naming what is missing.
+pub(super) fn files<'m>(
+    manifest: &'m Manifest,
+    backend: &dyn Backend,
+    precision: Precision,
+) -> Result<Vec<&'m ModelFile>, String> {
+    let exactly = PrecisionChoice::Exactly(precision);
+    let candidates = candidates(manifest, backend, &[], exactly)?;
+    Ok(candidates.into_iter().map(|candidate| candidate.file).collect())
+}
+
+/// The candidates of a placement, in the order in which they are tried: f32 first.
+fn candidates<'m>(
+    manifest: &'m Manifest,
+    backend: &dyn Backend,
+    native: &[Precision],
+    choice: PrecisionChoice,
+) -> Result<Vec<Candidate<'m>>, String> {
+    let files: Vec<&ModelFile> = backend
+        .formats()
+        .iter()
+        .flat_map(|&format| manifest.model_files().filter(move |file| file.format == Some(format)))
+        .filter(|file| file.backends.contains(&backend.id()))
+        .collect();
+    if files.is_empty() {
+        let formats: Vec<_> = backend.formats().iter().map(|format| format.name()).collect();
+        return Err(format!(
+            "the manifest has no file for backend `{}` in format {}",
+            backend.id(),
+            formats.join(" or ")
+        ));
+    }
+    let whole = files.iter().find(|file| file.precision.is_none());
+    let floating = [Precision::F32, Precision::Bf16, Precision::F16]
+        .into_iter()
+        .filter_map(|precision| whole.map(|file| Candidate { file, precision }));
+    let quantised = files.iter().filter_map(|file| file.precision.map(|precision| Candidate { file, precision }));
+    let all: Vec<_> = floating.chain(quantised).collect();
+    match choice {
+        PrecisionChoice::Exactly(precision) => {
+            let wanted: Vec<_> = all.into_iter().filter(|candidate| candidate.precision == precision).collect();
+            match wanted.is_empty() {
+                true => {
+                    Err(format!("the manifest has no file in precision {precision} for backend `{}`", backend.id()))
+                }
+                false => Ok(wanted),
+            }
+        }
+        // What has no tolerance cannot be proven, and what the device lacks need not be tried.
+        PrecisionChoice::Auto => Ok(all
+            .into_iter()
+            .filter(|candidate| native.contains(&candidate.precision))
+            .filter(|candidate| {
+                candidate.precision == Precision::F32 || manifest.tolerance(candidate.precision).is_some()
+            })
+            .collect()),
+    }
+}
+
+/// Of sessions that are open, only the fastest is worth its memory.
+fn keep_fastest_session(tried: &mut [Tried<'_>]) {
+    let fastest = tried
+        .iter()
+        .enumerate()
+        .filter(|(_, tried)| tried.session.is_some())
+        .min_by(|a, b| cost(a.1).total_cmp(&cost(b.1)));
+    let Some(fastest) = fastest.map(|(index, _)| index) else { return };
+    tried.iter_mut().enumerate().filter(|(index, _)| *index != fastest).for_each(|(_, tried)| tried.session = None);
+}
+
+/// Microseconds; infinite for what was refused or not measured.
+fn cost(tried: &Tried<'_>) -> f64 {
+    match &tried.outcome {
+        Outcome::Proven(proof) => proof.speed.map_or(f64::MAX, |speed| speed.cost_us()),
+        Outcome::Refused { .. } => f64::INFINITY,
+    }
+}
+
+/// One placement, with everything that its candidates have in common.
+struct Place<'a> {
+    loader: &'a Loader<'a>,
+    subject: &'a Subject,
+    backend: &'a dyn Backend,
+    placement: Placement,
+    device_name: String,
+    version: String,
+}
+
+impl Place<'_> {
+    /// The proof of a candidate, from an earlier start or made now.
+    fn try_one<'m>(&self, candidate: Candidate<'m>) -> Tried<'m> {
+        let key = self.key(candidate);
+        // Without golden vectors there is nothing to remember: loading is all there is to a proof.
+        let is_kept = self.subject.golden.is_some();
+        if let Some(outcome) = self.loader.proofs.get(&key).filter(|_| is_kept) {
+            return Tried { candidate, outcome, session: None };
+        }
+        let mut session = match self.open(candidate) {
+            Ok(session) => session,
+            // May be mended by the next start: another file, a free device.
+            Err(reason) => return Tried { candidate, outcome: Outcome::Refused { reason }, session: None },
+        };
+        self.loader.progress.step(&format!("proving {candidate} on {}", self.placement), None);
+        let scope = if candidate.precision == Precision::F32 { ProofScope::Quick } else { ProofScope::All };
+        let proven = prove(session.as_mut(), self.loader.model, self.subject.golden.as_ref(), scope);
+        let (outcome, session) = match proven {
+            Ok(proof) => (Outcome::Proven(proof), Some(session)),
+            // A session that failed has shown nothing that holds for the next one.
+            Err(error @ ProofError::Backend(_)) => {
+                return Tried { candidate, outcome: Outcome::Refused { reason: error.to_string() }, session: None };
+            }
+            Err(error) => (Outcome::Refused { reason: error.to_string() }, None),
+        };
+        let word = if session.is_some() { "proven" } else { "refused" };
+        self.loader.progress.done(&format!("{candidate} on {} {word}", self.placement));
+        if is_kept {
+            self.loader.proofs.put(&key, &outcome);
+        }
+        Tried { candidate, outcome, session }
+    }
+
+    /// The fastest of what is proven, open and warm.
+    fn choose(&self, tried: Vec<Tried<'_>>, choice: PrecisionChoice) -> Result<Chosen, String> {
+        let reason = explain(&tried, choice);
+        let mut best: Vec<Tried<'_>> =
+            tried.into_iter().filter(|tried| matches!(tried.outcome, Outcome::Proven(_))).collect();
+        best.sort_by(|a, b| cost(a).total_cmp(&cost(b)));
+        let Some(Tried { candidate, outcome: Outcome::Proven(proof), session }) = best.into_iter().next() else {
+            return Err(reason);
+        };
+        let session = match session {
+            Some(session) => session,
+            None => {
+                let mut session = self.open(candidate)?;
+                // Proven before; that this very session computes the same is looked at every time, and warms it up.
+                if let Some(golden) = &self.subject.golden {
+                    prove_golden(session.as_mut(), self.loader.model, golden, ProofScope::Quick)
+                        .map_err(|error| error.to_string())?;
+                }
+                session
+            }
+        };
+        Ok(Chosen { session, file: candidate.file.clone(), placement: self.placement, proof, reason })
+    }
+
+    fn open(&self, candidate: Candidate<'_>) -> Result<Box<dyn Session>, String> {
+        self.loader.open(self.backend, candidate.file, self.placement, candidate.precision, &self.version)
+    }
+
+    fn key<'k>(&'k self, candidate: Candidate<'k>) -> ProofKey<'k> {
+        ProofKey {
+            model: self.loader.model,
+            file: candidate.file,
+            placement: self.placement,
+            device_name: &self.device_name,
+            precision: candidate.precision,
+            library_version: &self.version,
+            threads: threads(),
+        }
+    }
+}
+
+/// Why the choice is what it is: every candidate with its time, or why it was refused.
+fn explain(tried: &[Tried<'_>], choice: PrecisionChoice) -> String {
+    let told = tried.iter().map(|tried| match &tried.outcome {
+        Outcome::Proven(Proof { speed: Some(speed), .. }) => format!("{}: {speed}", tried.candidate),
+        Outcome::Proven(_) => format!("{}: not measured", tried.candidate),
+        Outcome::Refused { reason }
+            if tried.candidate.file.precision.is_none() && tried.candidate.precision == Precision::F32 =>
+        {
+            reason.clone()
+        }
+        Outcome::Refused { reason } => format!("{}: {reason}", tried.candidate),
+    });
+    let told = told.collect::<Vec<_>>().join("; ");
+    match choice {
+        PrecisionChoice::Auto => told,
+        PrecisionChoice::Exactly(precision) if tried.len() == 1 => {
+            told.trim_start_matches(&format!("{precision}: ")).to_owned()
+        }
+        PrecisionChoice::Exactly(_) => told,
+    }
+}

@@ -1,0 +1,211 @@
+//! What is proven, what is refused, and what follows from it.
+
+use std::path::Path;
+
+use wisp_core::{BackendId, Device, Placement, Pooling, Precision};
+use wisp_engine::{
+    Config, Engine, ImportError, ImportRequest, Outcome, PrecisionChoice, Proof, ProofScope, Verdict, import,
+    prove_model,
+};
+use wisp_model_store::{Access, Home, NoProgress, Store};
+use wisp_testing::{MODEL, RealModel};
+
+use crate::graphs::{self, Behaviour};
+
+const ON_OPENVINO: Placement = Placement { backend: BackendId::OpenVino, device: Device::Cpu };
+const ON_ORT: Placement = Placement { backend: BackendId::Ort, device: Device::Cpu };
+
+/// A store of its own that finds the libraries of the real one.
+fn store_beside(real: &RealModel, folder: &Path) -> Store {
+    let libraries = folder.join("libraries");
+    if !libraries.exists() {
+        std::os::unix::fs::symlink(real.store.home().libraries(), libraries).expect("a link");
+    }
+    Store::new(Home::at(folder), Access::Offline)
+}
+
+fn request(file: std::path::PathBuf, name: &str) -> ImportRequest {
+    ImportRequest {
+        file,
+        name: name.to_owned(),
+        license: "Apache-2.0".to_owned(),
+        config: None,
+        tokenizer: None,
+        labels: None,
+        max_tokens: 64,
+        pooling: Pooling::Mean,
+        normalized: true,
+        texts: Vec::new(),
+    }
+}
+
+fn proof(store: &Store, name: &str, placement: Placement) -> Result<Proof, String> {
+    let model = store.open(name).expect("was imported");
+    let mut proven = prove_model(&model, placement, Precision::F32, ProofScope::All, store, &NoProgress)?;
+    proven.remove(0).1
+}
+
+#[test]
+fn batches_are_proven_for_a_model_that_allows_them_and_refused_for_those_that_do_not() {
+    let test = "batches_are_proven_for_a_model_that_allows_them_and_refused_for_those_that_do_not";
+    let Some(real) = RealModel::get(test) else { return };
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let store = store_beside(&real, folder.path());
+    for (name, behaviour, rows, padding) in [
+        ("good", Behaviour::Good, true, true),
+        ("attends", Behaviour::AttendsOverTheBatch, false, false),
+        ("leaks", Behaviour::IgnoresTheMask, true, false),
+        ("quantises", Behaviour::QuantisesPerTensor, false, false),
+    ] {
+        let file = graphs::write(folder.path(), behaviour);
+        import(&request(file, name), &store, &NoProgress).unwrap_or_else(|error| panic!("{name}: {error}"));
+        for placement in [ON_OPENVINO, ON_ORT] {
+            let batching = proof(&store, name, placement).unwrap_or_else(|error| panic!("{name}: {error}")).batching;
+            assert_eq!(batching.rows.is_proven(), rows, "{name} on {placement}: rows {}", batching.rows);
+            assert_eq!(batching.padding.is_proven(), padding, "{name} on {placement}: padding {}", batching.padding);
+            if let Verdict::Refused { reason } = batching.rows {
+                assert!(reason.contains("output `out` changes when the row is"), "{reason}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_imported_leaves_nothing_behind() {
+    let Some(real) = RealModel::get("what_cannot_be_imported_leaves_nothing_behind") else { return };
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let store = store_beside(&real, folder.path());
+    for (name, behaviour, message) in
+        [("nobody", Behaviour::UnknownOperator, "Frobnicate"), ("nan", Behaviour::NotANumber, "NaN")]
+    {
+        let file = graphs::write(folder.path(), behaviour);
+        let error = import(&request(file, name), &store, &NoProgress).expect_err(name).to_string();
+        assert!(error.contains(message), "{name}: {error}");
+    }
+    let text = folder.path().join("model.onnx");
+    std::fs::write(&text, "not a graph").expect("written");
+    assert!(matches!(import(&request(text, "text"), &store, &NoProgress), Err(ImportError::NoBackend(_))));
+    let strange = folder.path().join("model.bin");
+    std::fs::write(&strange, "x").expect("written");
+    assert!(matches!(import(&request(strange, "strange"), &store, &NoProgress), Err(ImportError::Format(_))));
+    let left: Vec<_> = std::fs::read_dir(store.home().imported()).expect("was made").flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_name_is_taken_once() {
+    let Some(real) = RealModel::get("a_name_is_taken_once") else { return };
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let store = store_beside(&real, folder.path());
+    let file = graphs::write(folder.path(), Behaviour::Good);
+    import(&request(file.clone(), "twice"), &store, &NoProgress).expect("the first");
+    let error = import(&request(file, "twice"), &store, &NoProgress).expect_err("the second");
+    assert!(matches!(error, ImportError::Exists { .. }), "{error}");
+}
+
+#[test]
+fn golden_answers_that_are_not_the_models_are_refused() {
+    let Some(real) = RealModel::get("golden_answers_that_are_not_the_models_are_refused") else { return };
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let store = store_beside(&real, folder.path());
+    let file = graphs::write(folder.path(), Behaviour::Good);
+    let imported = import(&request(file, "moved"), &store, &NoProgress).expect("imports");
+    let output = imported.folder.join("golden/output-0.npy");
+    let mut bytes = std::fs::read(&output).expect("was written");
+    let last = bytes.len() - 4;
+    bytes[last..].copy_from_slice(&9.0_f32.to_le_bytes());
+    std::fs::write(&output, bytes).expect("written");
+    let refused = proof(&store, "moved", ON_ORT).expect_err("another answer");
+    assert!(refused.starts_with("golden vectors: case 3 has cosine"), "{refused}");
+}
+
+/// The real model under another manifest.
+fn with_manifest(real: &RealModel, folder: &Path, change: impl Fn(String) -> String) -> String {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models").join(MODEL);
+    let changed = folder.join("model");
+    std::fs::create_dir_all(changed.join("golden")).expect("a folder");
+    for file in ["golden/sentences.json", "golden/reference.npy"] {
+        std::fs::copy(source.join(file), changed.join(file)).expect("copied");
+    }
+    let text = std::fs::read_to_string(source.join("model.toml")).expect("the manifest");
+    std::fs::write(changed.join("model.toml"), change(text)).expect("written");
+    for file in real.store.installed(&real.model) {
+        let link = changed.join(&file.path);
+        std::os::unix::fs::symlink(&file.location, link).expect("a link");
+    }
+    changed.display().to_string()
+}
+
+fn on_openvino(source: &str, precision: PrecisionChoice) -> Config {
+    let mut config = Config::default();
+    let model = config.models.get_mut(MODEL).expect("the default model");
+    (model.source, model.placement, model.precision) = (source.to_owned(), vec![ON_OPENVINO], precision);
+    config
+}
+
+#[test]
+fn a_tighter_tolerance_changes_what_auto_chooses_and_what_may_be_asked_for() {
+    let test = "a_tighter_tolerance_changes_what_auto_chooses_and_what_may_be_asked_for";
+    let Some(real) = RealModel::get(test) else { return };
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let store = store_beside(&real, folder.path());
+    let tight = |text: String| {
+        let keep = |line: &str| match line.split_once(" = { min_cosine") {
+            Some((precision @ ("f16" | "bf16" | "int8"), _)) => {
+                format!("{precision} = {{ min_cosine = 0.9999999, max_abs_error = 1e-7 }}")
+            }
+            _ => line.to_owned(),
+        };
+        text.lines().map(keep).collect::<Vec<_>>().join("\n")
+    };
+    let source = with_manifest(&real, folder.path(), tight);
+    let start = |precision| Engine::start(on_openvino(&source, precision), &store, &NoProgress);
+
+    let engine = start(PrecisionChoice::Auto).unwrap_or_else(|error| panic!("{error}"));
+    let model = &engine.models()[0];
+    assert_eq!(model.precision, Precision::F32, "{}", model.reason);
+    assert!(model.reason.contains("int8 (model-int8.onnx): golden vectors: case"), "{}", model.reason);
+    assert!(model.proof.batching.padding.is_proven(), "{:?}", model.proof.batching);
+
+    let error = start(PrecisionChoice::Exactly(Precision::Int8)).err().expect("is not proven").to_string();
+    assert!(error.contains("int8 must reach 0.9999999"), "{error}");
+
+    // With the tolerances of the manifest, the same machine proves what it refused, and may be told to use it.
+    let real_source = on_openvino(MODEL, PrecisionChoice::Exactly(Precision::Int8));
+    let engine = Engine::start(real_source, &real.store, &NoProgress).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(engine.models()[0].precision, Precision::Int8);
+}
+
+#[test]
+fn a_proof_is_made_once_and_kept() {
+    let Some(real) = RealModel::get("a_proof_is_made_once_and_kept") else { return };
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let store = store_beside(&real, folder.path());
+    let source = with_manifest(&real, folder.path(), |text| text);
+    let config = || on_openvino(&source, PrecisionChoice::Auto);
+    let first = Engine::start(config(), &store, &NoProgress).unwrap_or_else(|error| panic!("{error}"));
+    let kept = wisp_engine::proofs(&store);
+    assert!(kept.len() >= 2, "f32 and int8 at least: {kept:?}");
+    assert!(kept.iter().any(|record| matches!(record.outcome, Outcome::Proven(_))));
+    let second = Engine::start(config(), &store, &NoProgress).unwrap_or_else(|error| panic!("{error}"));
+    // Speeds are measured; were the proof made again, not one figure would be the same.
+    assert_eq!(first.models()[0].proof, second.models()[0].proof);
+    assert_eq!(first.models()[0].reason, second.models()[0].reason);
+}
+
+#[test]
+fn the_bird_is_a_mandarin_duck() {
+    let Some(real) = RealModel::get("the_bird_is_a_mandarin_duck") else { return };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/birds-v1").display().to_string();
+    let model = real.store.open(&folder).expect("is in the source tree");
+    let mut proven =
+        prove_model(&model, ON_OPENVINO, Precision::F32, ProofScope::All, &real.store, &NoProgress).expect("runs");
+    let proof = proven.remove(0).1.unwrap_or_else(|error| panic!("{error}"));
+    assert!(!proof.batching.rows.is_proven(), "its batch axis is fixed");
+    let golden = model.golden_tensors().expect("readable").expect("has one");
+    let scores = golden.outputs[0].tensor.view::<u8>().expect("u8");
+    let best = scores.iter().enumerate().max_by_key(|(_, score)| **score).map(|(index, _)| index);
+    let labels = real.store.ensure_companions(&model, &NoProgress).expect("in the folder").labels;
+    let labels = model.labels(labels.as_deref()).expect("readable");
+    assert_eq!(best.map(|index| labels[index].as_str()), Some("Aix galericulata"));
+}
