@@ -19,8 +19,10 @@ const TYPES: &str = "token_type_ids";
 
 pub(crate) struct Fixture {
     pub(crate) name: &'static str,
-    /// Where `model.safetensors` and `config.json` lie.
-    pub(crate) folder: PathBuf,
+    /// `model.safetensors`.
+    pub(crate) file: PathBuf,
+    /// `config.json`.
+    pub(crate) architecture: PathBuf,
     pub(crate) batches: BTreeMap<String, ReferenceBatch>,
     pub(crate) signature: Signature,
     fused: Vec<FusedOutput>,
@@ -57,7 +59,8 @@ impl Fixture {
             signature.outputs.push(spec("logits", DataType::F32, &[Axis::Free, Axis::Fixed(3)]));
         }
         let fused = |(name, pooling): (&str, _)| FusedOutput { name: name.to_owned(), pooling, is_normalized: false };
-        Self { name, folder, batches, signature, fused: POOLED.map(fused).to_vec() }
+        let (file, architecture) = (folder.join("model.safetensors"), folder.join("config.json"));
+        Self { name, file, architecture, batches, signature, fused: POOLED.map(fused).to_vec() }
     }
 
     /// Outputs with one vector a row.
@@ -75,16 +78,15 @@ impl Fixture {
     }
 
     /// Loads in `f32` after `change`.
-    pub(crate) fn load_with(
-        &self,
-        change: impl FnOnce(&mut LoadRequest<'_>),
+    pub(crate) fn load_with<'a>(
+        &'a self,
+        change: impl FnOnce(&mut LoadRequest<'a>),
     ) -> Result<Box<dyn Session>, BackendError> {
-        let (file, architecture) = (self.folder.join("model.safetensors"), self.folder.join("config.json"));
         let mut request = LoadRequest {
             model: self.name,
-            file: &file,
+            file: &self.file,
             format: ModelFormat::Safetensors,
-            architecture: Some(&architecture),
+            architecture: Some(&self.architecture),
             signature: &self.signature,
             fused_outputs: &self.fused,
             device: Device::Cpu,
