@@ -61,11 +61,11 @@ impl Backend for OpenVinoBackend {
         self.open().ok().map(|(_, library)| library.version.clone())
     }
 
-    fn report(&self, device: Device) -> DeviceReport {
-        match self.open() {
+    fn report(&self, device: Device) -> Option<DeviceReport> {
+        Some(match self.open() {
             Ok((core, _)) => device::report(&core, device),
             Err(error) => device::absent(device, &error.to_string()),
-        }
+        })
     }
 
     fn inspect(&self, file: &Path, format: ModelFormat) -> Result<Signature, BackendError> {

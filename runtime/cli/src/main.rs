@@ -13,6 +13,7 @@ mod neighbours;
 mod npy;
 mod output;
 mod placement;
+mod probe;
 mod progress;
 mod serve;
 mod table;
@@ -75,6 +76,9 @@ enum Command {
     Models(models::Models),
     /// Show every backend and device, and why one cannot be used.
     Devices(devices::Devices),
+    /// Look at one backend's library.
+    #[command(hide = true)]
+    Probe(probe::Probe),
     /// Check or print a configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -83,11 +87,15 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::init(&cli.global);
+    if !matches!(cli.command, Command::Probe(_)) {
+        probe::install();
+    }
     let result = match cli.command {
         Command::Serve(command) => command.run(&cli.global),
         Command::Embed(command) => command.run(&cli.global),
         Command::Models(command) => command.run(&cli.global),
         Command::Devices(command) => command.run(&cli.global),
+        Command::Probe(command) => command.run(&cli.global),
         Command::Config(command) => command.run(),
     };
     match result {

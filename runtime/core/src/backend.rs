@@ -106,7 +106,8 @@ pub struct LoadRequest<'a> {
 pub struct SessionInfo {
     /// Backend and device that really run the model.
     pub placement: Placement,
-    /// Arithmetic really used.
+    /// The precision that was asked for: of the arithmetic, or of the weights alone where a processor has no such arithmetic
+    /// and they are widened on the way (Candle on the CPU).
     pub precision: Precision,
     /// Inputs and outputs.
     pub signature: Signature,
@@ -160,13 +161,10 @@ pub trait Backend: Send + Sync {
         self.probe().version
     }
 
-    /// What was found of one device. As [`Backend::probe`], and no slower than that device makes it.
-    fn report(&self, device: Device) -> DeviceReport {
-        let found = self.probe().devices.into_iter().find(|report| report.device == device);
-        found.unwrap_or_else(|| {
-            let missing = format!("backend `{}` knows no device `{device}` on this machine", self.id());
-            DeviceReport { device, name: None, missing: Some(missing), precisions: Vec::new() }
-        })
+    /// What was found of one device, as [`Backend::probe`] says it and no slower than that device makes it. `None` for a
+    /// device that the backend does not look for; loading a model onto it says why.
+    fn report(&self, device: Device) -> Option<DeviceReport> {
+        self.probe().devices.into_iter().find(|report| report.device == device)
     }
 
     /// Inputs and outputs of a model file as its own format declares them, for models that have no manifest yet.
@@ -186,7 +184,7 @@ pub trait Backend: Send + Sync {
 }
 
 /// What a backend found when it looked for its library and devices.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackendReport {
     /// The backend.
     pub backend: BackendId,
@@ -199,7 +197,7 @@ pub struct BackendReport {
 }
 
 /// Whether a device can be used, and why not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceReport {
     /// The device.
     pub device: Device,

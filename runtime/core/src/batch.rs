@@ -50,6 +50,33 @@ pub struct Ragged {
     pub pad_values: BTreeMap<String, f64>,
 }
 
+impl Ragged {
+    /// Checks that inputs agree in rows and, where they are ragged, in length.
+    ///
+    /// # Errors
+    /// The first input that differs from the one before it, and how.
+    pub fn check(&self, inputs: &[NamedTensor]) -> Result<(), String> {
+        for axis in [0, self.axis] {
+            let lengths = inputs
+                .iter()
+                .filter(|input| self.pad_values.contains_key(&input.name))
+                .filter_map(|input| Some((input, *input.tensor.shape().get(axis)?)));
+            let lengths: Vec<_> = lengths.collect();
+            if let Some(pair) = lengths.windows(2).find(|pair| pair[0].1 != pair[1].1) {
+                let ((first, _), (other, _)) = (pair[0], pair[1]);
+                return Err(format!(
+                    "input `{}` has shape {:?}, `{}` has {:?}",
+                    other.name,
+                    other.tensor.shape(),
+                    first.name,
+                    first.tensor.shape()
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A shape that a session is compiled for, where its device takes no free axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StaticShape {

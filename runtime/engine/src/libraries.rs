@@ -1,9 +1,11 @@
 //! Where the native libraries of the backends lie on this machine.
 
+mod probe;
+
 use std::path::PathBuf;
 
 use wisp_backends::Libraries;
-use wisp_core::{BackendId, BackendReport, Device, Placement};
+use wisp_core::{Backend, BackendId, BackendReport, Device, DeviceReport, Placement};
 use wisp_model_store::{NativeLibrary, ONNX_RUNTIME, ONNX_RUNTIME_CUDA, OPENVINO, Progress, Store};
 
 /// Names the library of ONNX Runtime and wins over the cache.
@@ -12,10 +14,28 @@ const ONNX_RUNTIME_VARIABLE: &str = "WISP_ONNXRUNTIME_LIBRARY";
 /// Names `libopenvino_c` and wins over the cache.
 const OPENVINO_VARIABLE: &str = "WISP_OPENVINO_LIBRARY";
 
-/// What every backend of this binary finds on this machine. Fetches nothing.
+pub use probe::use_probe_program;
+
+/// What every backend of this binary finds on this machine; in another process, where [`use_probe_program`] named one.
+/// Fetches nothing.
 #[must_use]
 pub fn devices(store: &Store) -> Vec<BackendReport> {
-    wisp_backends::all(&find(store)).iter().map(|backend| backend.probe()).collect()
+    let report = |backend: &Box<dyn Backend>| match probe::report(backend.id()) {
+        None => backend.probe(),
+        Some(Ok(report)) => report,
+        Some(Err(reason)) => {
+            let missing = Some(reason);
+            let device = DeviceReport { device: Device::Cpu, name: None, missing, precisions: Vec::new() };
+            BackendReport { backend: backend.id(), version: None, library: None, devices: vec![device] }
+        }
+    };
+    wisp_backends::all(&find(store)).iter().map(report).collect()
+}
+
+/// What one backend finds, in this process.
+#[must_use]
+pub fn probe_backend(store: &Store, backend: BackendId) -> Option<BackendReport> {
+    wisp_backends::all(&find(store)).iter().find(|found| found.id() == backend).map(|found| found.probe())
 }
 
 /// What is installed already; fetches nothing. ONNX Runtime with CUDA does all that the other does, so it wins.
@@ -51,7 +71,28 @@ pub(crate) fn ensure(store: &Store, placement: Placement, progress: &dyn Progres
         }
         _ => {}
     }
+    if is_unknown(placement) {
+        probe::report(placement.backend).transpose().map_err(|reason| match named(placement.backend) {
+            Some(path) => format!("{}: {reason}", path.display()),
+            None => reason,
+        })?;
+    }
     Ok(libraries)
+}
+
+/// Whether what is loaded for a placement may crash: a library that somebody named, or drivers that come with a device. What
+/// lies in the cache is known by digest, and on the processor it needs nothing else.
+fn is_unknown(placement: Placement) -> bool {
+    named(placement.backend).is_some() || (placement.backend != BackendId::Candle && placement.device != Device::Cpu)
+}
+
+/// The library that the environment names for a backend.
+fn named(backend: BackendId) -> Option<PathBuf> {
+    match backend {
+        BackendId::OpenVino => from_environment(OPENVINO_VARIABLE),
+        BackendId::Ort => from_environment(ONNX_RUNTIME_VARIABLE),
+        BackendId::Candle => None,
+    }
 }
 
 fn from_environment(variable: &str) -> Option<PathBuf> {

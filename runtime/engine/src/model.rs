@@ -71,10 +71,10 @@ pub fn prove_model(
 ) -> Result<Vec<(String, Result<Proof, String>)>, String> {
     let loader = Loader::new(model, store, progress);
     let backend = loader.backend(placement)?;
-    if let Some(missing) = backend.report(placement.device).missing {
+    if let Some(missing) = backend.report(placement.device).and_then(|report| report.missing) {
         return Err(missing);
     }
-    let subject = loader.subject()?;
+    let subject = loader.subject(None)?;
     let version = backend.version().unwrap_or_default();
     let files = select::files(&model.manifest, backend.as_ref(), precision)?;
     let proven = files.into_iter().map(|file| {
@@ -91,7 +91,7 @@ pub fn prove_model(
 /// # Errors
 /// One reason a backend.
 pub(crate) fn open_reference(loader: &Loader<'_>) -> Result<(Box<dyn Session>, Subject), Vec<String>> {
-    let subject = loader.subject().map_err(|reason| vec![reason])?;
+    let subject = loader.subject(None).map_err(|reason| vec![reason])?;
     let mut reasons = Vec::new();
     for backend in BackendId::ALL {
         let placement = Placement { backend, device: Device::Cpu };
@@ -155,7 +155,9 @@ fn start(
     loader.static_shapes = &config.static_shapes;
     loader.memory_limit_bytes = config.memory_bytes;
     let no_placement = |reasons| StartError::NoPlacement { model: name.to_owned(), reasons };
-    let subject = loader.subject().map_err(|reason| no_placement(vec![reason]))?;
+    let is_listed = |backend| config.placement.iter().any(|placement| placement.backend == backend);
+    let first = model.manifest.model_files().find(|file| file.precision.is_none() && file.backends.iter().any(|&backend| is_listed(backend)));
+    let subject = loader.subject(first).map_err(|reason| no_placement(vec![reason]))?;
 
     let mut reasons = Vec::new();
     for &placement in &config.placement {

@@ -18,8 +18,8 @@ use batching::{BatchingProof, Probe};
 use golden::{Expected, GoldenCase, GoldenProof};
 use speed::Speed;
 
-/// Cases that are compared at every load, and before f32 is used at all: enough to catch a wrong file, library or device.
-/// The rest is for other precisions, and for `wisp models verify`.
+/// Cases that are compared at every load of what was proven before: enough to catch a wrong file, library or device, and to
+/// warm the session up.
 const QUICK_CASES: usize = 4;
 
 /// Samples of different lengths that the batching probe works with.

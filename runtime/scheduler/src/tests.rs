@@ -10,7 +10,7 @@ use wisp_core::{
     Precision, Session, SessionInfo, Signature, Tensor, TensorSpec,
 };
 
-use crate::{QueueLimits, ScheduleError, SessionQueue, spawn};
+use crate::{HealthState, QueueLimits, Recovery, ScheduleError, SessionQueue, spawn};
 
 /// What the driven session does with an inference.
 enum Step {
@@ -69,12 +69,17 @@ struct Driver {
     started: Receiver<()>,
 }
 
-fn drive(max_queued: usize) -> Driver {
+/// A session, the steps that it is told, and a sign of each inference that starts.
+fn driven() -> (DrivenSession, Sender<Step>, Receiver<()>) {
     let (steps, step_receiver) = channel();
     let (started_sender, started) = channel();
     let (cancel_sender, cancellations) = channel();
-    let spec =
-        TensorSpec { name: "x".to_owned(), data_type: DataType::F32, shape: vec![wisp_core::Axis::Free], below: None };
+    let spec = TensorSpec {
+        name: "x".to_owned(),
+        data_type: DataType::F32,
+        shape: vec![wisp_core::Axis::Free],
+        below: None,
+    };
     let session = DrivenSession {
         info: SessionInfo {
             placement: Placement { backend: BackendId::Candle, device: Device::Cpu },
@@ -89,7 +94,16 @@ fn drive(max_queued: usize) -> Driver {
         cancelled: Arc::new(CancelFlag(Mutex::new(cancel_sender))),
         cancellations,
     };
-    let queue = spawn("driven", Box::new(session), QueueLimits { max_queued }, None).expect("a thread");
+    (session, steps, started)
+}
+
+fn drive(max_queued: usize) -> Driver {
+    drive_with(max_queued, None)
+}
+
+fn drive_with(max_queued: usize, recovery: Option<Recovery>) -> Driver {
+    let (session, steps, started) = driven();
+    let queue = spawn("driven", Box::new(session), QueueLimits { max_queued }, recovery).expect("a thread");
     Driver { queue, steps, started }
 }
 
@@ -177,4 +191,49 @@ async fn an_entry_whose_caller_left_is_never_run() {
     // Two runs were started in all: the first and the last.
     driver.started.recv().expect("the last inference ran");
     assert!(driver.started.try_recv().is_err());
+}
+
+/// A recovery whose canary is right as soon as it is answered; `reopen` gives what the test says.
+fn recovery(reopen: impl FnMut() -> Result<Box<dyn Session>, String> + Send + 'static) -> Recovery {
+    Recovery { canary: batch(7.0), check: Box::new(|_| Ok(())), reopen: Box::new(reopen) }
+}
+
+/// Waits until the worker has written down what the test expects.
+async fn until(queue: &SessionQueue, is_expected: impl Fn(&HealthState) -> bool) {
+    while !is_expected(&queue.health()) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_failure_of_one_request_does_not_take_a_session_out_of_service() {
+    let driver = drive_with(8, Some(recovery(|| Err("is never asked for".to_owned()))));
+    for step in [Step::Fail, Step::Answer, Step::Answer] {
+        driver.steps.send(step).expect("open");
+    }
+    driver.queue.infer(batch(1.0), None).await.expect_err("was told to fail");
+    // The second step answers the canary, the third this request.
+    driver.queue.infer(batch(2.0), None).await.expect("in service");
+    assert_eq!(driver.queue.health(), HealthState::Healthy);
+}
+
+#[tokio::test]
+async fn a_session_that_fails_its_canary_is_refused_at_once_and_comes_back_when_it_can_be_opened() {
+    let (session, steps, _started) = driven();
+    let mut sessions = vec![Ok(Box::new(session) as Box<dyn Session>), Err("still gone".to_owned())];
+    let driver = drive_with(8, Some(recovery(move || sessions.pop().unwrap_or_else(|| Err("no more".to_owned())))));
+    driver.steps.send(Step::Fail).expect("open");
+    driver.steps.send(Step::Panic).expect("open");
+    driver.queue.infer(batch(1.0), None).await.expect_err("was told to fail");
+    until(&driver.queue, |health| *health != HealthState::Healthy).await;
+    let refused = driver.queue.infer(batch(2.0), None).await.expect_err("is out of service");
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert!(refused.to_string().starts_with("model `driven` is out of service and will be tried again: "), "{refused}");
+
+    // The first attempt to open it fails, the second gives a session that answers its canary.
+    until(&driver.queue, |health| matches!(health, HealthState::Unhealthy { attempts: 1, .. })).await;
+    steps.send(Step::Answer).expect("open");
+    steps.send(Step::Answer).expect("open");
+    until(&driver.queue, |health| *health == HealthState::Healthy).await;
+    driver.queue.infer(batch(3.0), None).await.expect("in service again");
 }

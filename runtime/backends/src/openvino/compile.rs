@@ -131,14 +131,12 @@ fn agree(promised: &[Axis], found: &[Axis]) -> bool {
 }
 
 fn check_device(core: &Core, request: &LoadRequest<'_>) -> Result<(), BackendError> {
-    for member in device::members(request.device) {
-        let report = device::report(core, member);
-        if let Some(reason) = report.missing {
-            return Err(BackendError::Device { backend: BackendId::OpenVino, device: request.device, reason });
-        }
-        if !report.precisions.contains(&request.precision) {
-            return Err(unsupported(request, member));
-        }
+    let report = device::report(core, request.device);
+    if let Some(reason) = report.missing {
+        return Err(BackendError::Device { backend: BackendId::OpenVino, device: request.device, reason });
+    }
+    if !report.precisions.contains(&request.precision) {
+        return Err(unsupported(request, request.device));
     }
     Ok(())
 }
@@ -150,7 +148,7 @@ fn unsupported(request: &LoadRequest<'_>, device: Device) -> BackendError {
 
 /// Sets the properties of the core: on each device, because a combination passes them on to none.
 fn configure(core: &mut Core, request: &LoadRequest<'_>) -> Result<(), BackendError> {
-    for member in device::members(request.device) {
+    for member in device::members(core, request.device) {
         let name = device::name(member);
         // Properties belong to all GPUs of a core; the core belongs to one session.
         let name = name.split('.').next().unwrap_or(&name);

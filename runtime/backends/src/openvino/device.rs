@@ -35,10 +35,12 @@ pub(super) fn parse(name: &str) -> Option<Device> {
     }
 }
 
-/// The devices that properties must be set on: those of a combination, or the device itself.
-pub(super) fn members(device: Device) -> Vec<Device> {
+/// The devices that properties must be set on: those of a combination that are there, or the device itself.
+pub(super) fn members(core: &Core, device: Device) -> Vec<Device> {
     match device {
-        Device::Combined(combined) => combined.devices().collect(),
+        Device::Combined(combined) => {
+            combined.devices().filter(|&member| report(core, member).missing.is_none()).collect()
+        }
         single => vec![single],
     }
 }
@@ -71,10 +73,14 @@ pub(super) fn absent(device: Device, reason: &str) -> DeviceReport {
 
 const KINDS: [Device; 3] = [Device::Cpu, Device::Gpu(0), Device::Npu];
 
-/// The row of one device; a combination can do what all of its devices can.
+/// The row of one device; a combination can do what all of its devices can. Of `AUTO`, those count that are there: it is a
+/// list to choose from. `HETERO` needs them all.
 pub(super) fn report(core: &Core, device: Device) -> DeviceReport {
     if let Device::Combined(combined) = device {
-        let rows: Vec<_> = combined.devices().map(|member| report(core, member)).collect();
+        let mut rows: Vec<_> = combined.devices().map(|member| report(core, member)).collect();
+        if combined.combination() == Combination::Auto && rows.iter().any(|row| row.missing.is_none()) {
+            rows.retain(|row| row.missing.is_none());
+        }
         let mut precisions = Precision::ALL.to_vec();
         precisions.retain(|precision| rows.iter().all(|row| row.precisions.contains(precision)));
         let missing = rows.into_iter().find_map(|row| Some(format!("{}: {}", row.device, row.missing?)));

@@ -31,10 +31,12 @@ pub(super) fn open(path: Option<&Path>) -> Result<&'static Library, BackendError
         return Ok(library);
     }
     let path = path.ok_or_else(|| unavailable(format!("no library was found; {REMEDY}")))?;
-    check_exports(path)?;
-    openvino_sys::library::load_from(path.to_owned()).map_err(unavailable)?;
-    let version = checked_version(path, &openvino::version().build_number)?;
-    let library: &'static Library = Box::leak(Box::new(Library { path: path.to_owned(), version }));
+    // Plugins are looked for beside the library for as long as the process lives: a link to it may be gone by then.
+    let path = path.canonicalize().map_err(|error| unavailable(format!("{}: {error}", path.display())))?;
+    check_exports(&path)?;
+    openvino_sys::library::load_from(path.clone()).map_err(unavailable)?;
+    let version = checked_version(&path, &openvino::version().build_number)?;
+    let library: &'static Library = Box::leak(Box::new(Library { path, version }));
     *slot = Some(library);
     Ok(library)
 }

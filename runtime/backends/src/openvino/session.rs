@@ -92,6 +92,9 @@ impl Session for OpenVinoSession {
             });
         };
         self.info.signature.check_inputs(inputs)?;
+        if let Some(ragged) = &self.ragged {
+            ragged.check(inputs).map_err(BackendError::Input)?;
+        }
         let (index, wanted) = self.choose(inputs)?;
         let (device, ragged) = (self.device(), self.ragged.as_ref());
         let runner = &mut self.runners[index];

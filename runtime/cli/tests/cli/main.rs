@@ -1,5 +1,7 @@
 //! The command `wisp`, as users and operators meet it.
 
 mod embed;
+mod libraries;
+mod models;
 mod serve;
 mod support;

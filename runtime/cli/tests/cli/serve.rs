@@ -14,7 +14,8 @@ fn request<const N: usize>(texts: [&str; N]) -> EmbedRequest {
 
 #[tokio::test]
 async fn embeds_the_reference_texts_over_grpc() {
-    let Some(server) = Server::start("embeds_the_reference_texts_over_grpc", &[]) else { return };
+    let exact = ["--backend", "ort", "--precision", "f32"];
+    let Some(server) = Server::start("embeds_the_reference_texts_over_grpc", &exact) else { return };
     let Some(real) = wisp_testing::RealModel::get("embeds_the_reference_texts_over_grpc") else { return };
     let mut client = server.client().await;
     let message = EmbedRequest { texts: real.golden.texts.clone(), ..EmbedRequest::default() };
@@ -33,6 +34,25 @@ async fn embeds_the_reference_texts_over_grpc() {
     let timing = answer.timing.expect("timing");
     assert!(timing.infer_ns > 0 && timing.guest_ns > 0 && timing.tokenize_ns > 0);
     assert!(timing.total_ns >= timing.infer_ns + timing.tokenize_ns);
+    server.stop_cleanly();
+}
+
+#[tokio::test]
+async fn the_default_answers_within_the_tolerance_of_what_it_says_it_ran() {
+    let test = "the_default_answers_within_the_tolerance_of_what_it_says_it_ran";
+    let Some(server) = Server::start(test, &[]) else { return };
+    let Some(real) = wisp_testing::RealModel::get(test) else { return };
+    let mut client = server.client().await;
+    let message = EmbedRequest { texts: real.golden.texts.clone(), ..EmbedRequest::default() };
+    let answer = client.embed(message).await.expect("embeds").into_inner();
+    let placement = answer.placement.expect("placement");
+    assert_eq!(placement.backend, "openvino");
+    let precision = placement.precision.parse().expect("a precision");
+    let tolerance = real.golden.tolerance(precision).expect("was proven, so there is one");
+    for (index, embedding) in answer.embeddings.iter().enumerate() {
+        let cosine = cosine(&embedding.values, real.golden.vector(index));
+        assert!(cosine >= tolerance.min_cosine, "text {index} in {precision}: cosine {cosine}");
+    }
     server.stop_cleanly();
 }
 

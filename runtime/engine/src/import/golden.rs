@@ -10,7 +10,7 @@ use wisp_model_store::{GoldenAnswers, GoldenSpec, Model, TensorFiles, Tolerance,
 
 use super::{ImportError, ImportRequest};
 use crate::model::Subject;
-use crate::proof::golden::embedded;
+use crate::proof::golden::{check_finite, embedded};
 
 /// Cases of a model without text.
 const TENSOR_CASES: usize = 4;
@@ -99,7 +99,9 @@ fn tensors(model: &Model, session: &mut dyn Session, folder: &Path) -> Result<(G
     let mut outputs: Vec<Vec<NamedTensor>> = Vec::new();
     for case in 0..TENSOR_CASES {
         let made = made_up(signature, case, mask);
-        outputs.push(session.run(&Batch::Padded(made.clone())).map_err(|error| failed(&error))?);
+        let answered = session.run(&Batch::Padded(made.clone())).map_err(|error| failed(&error))?;
+        answered.iter().try_for_each(check_finite).map_err(|error| failed(&error))?;
+        outputs.push(answered);
         inputs.push(made);
     }
     let files =

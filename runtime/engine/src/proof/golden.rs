@@ -132,7 +132,8 @@ fn find<'a>(outputs: &'a [NamedTensor], name: &str) -> Result<&'a NamedTensor, P
     outputs.iter().find(|output| output.name == name).ok_or_else(missing)
 }
 
-fn check_finite(output: &NamedTensor) -> Result<(), ProofError> {
+/// Refuses an output that holds something which nothing is close to.
+pub(crate) fn check_finite(output: &NamedTensor) -> Result<(), ProofError> {
     let strange = numbers(&output.tensor).into_iter().find(|value| !value.is_finite());
     strange.map_or(Ok(()), |value| {
         Err(ProofError::Output { output: output.name.clone(), reason: format!("it holds {value} for golden inputs") })

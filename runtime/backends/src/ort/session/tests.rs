@@ -21,7 +21,8 @@ struct Fixture {
 impl Fixture {
     fn get(test: &str) -> Option<Self> {
         let real = RealModel::get(test)?;
-        let files = real.store.ensure(&real.model, ModelFormat::Onnx, &NoProgress).expect("files of the model");
+        let file = real.model.manifest.file_of_format(ModelFormat::Onnx).expect("listed");
+        let files = real.store.ensure(&real.model, file, &NoProgress).expect("files of the model");
         let backend = OrtBackend::new(real.store.find_library(&ONNX_RUNTIME));
         Some(Self { real, files, backend })
     }
@@ -92,8 +93,8 @@ fn outputs_of_a_bound_inference_outlive_the_next_one() {
 fn a_bound_session_refuses_bad_values_and_goes_on() {
     let Some(fixture) = Fixture::get("a_bound_session_refuses_bad_values_and_goes_on") else { return };
     let mut bound = fixture.session(true);
-    let error = bound.run(&batch(1, 16, 999_999)).expect_err("is beyond the vocabulary");
-    assert!(matches!(error, BackendError::Input(_)), "{error:?}");
+    // Values are checked before; a row that is too long only the library finds out about.
+    bound.run(&batch(1, 600, 101)).expect_err("is longer than any position");
     bound.run(&batch(1, 16, 101)).expect("still runs");
 }
 
