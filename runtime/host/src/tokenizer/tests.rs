@@ -78,7 +78,7 @@ fn word_piece() -> ModelTokenizer {
         let next = vocabulary.len();
         vocabulary.entry(token).or_insert(json!(next));
     };
-    ["[UNK]", "[CLS]", "[SEP]"].map(|token| add(token.to_owned()));
+    ["[UNK]", "[CLS]", "[SEP]"].iter().for_each(|token| add((*token).to_owned()));
     for letter in PIECES.concat().to_lowercase().chars() {
         add(letter.to_string());
         add(format!("##{letter}"));
