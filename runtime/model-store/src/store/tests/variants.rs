@@ -1,12 +1,11 @@
 //! The store over models with several files, imported models, and models with labels and golden tensors.
 
 use std::fs;
-use std::path::PathBuf;
 
 use wisp_core::{BackendId, ModelFormat, Precision};
 
 use super::{Bench, manifest};
-use crate::{Access, LocalModel, NoProgress, Sha256Digest, StoreError};
+use crate::{Access, NoProgress, Sha256Digest, StoreError};
 
 #[test]
 fn a_graph_comes_with_its_weights_and_other_files_without() {
@@ -75,7 +74,7 @@ fn the_model_of_birds_has_labels_and_golden_tensors() {
     let file = model.manifest.file("birds_v1.tflite").expect("listed");
     let local = store.ensure(&model, file, &NoProgress).expect("the folder holds everything");
     assert_eq!((local.format, local.precision), (ModelFormat::TfLite, None));
-    let labels = model.labels(&local).expect("one a line");
+    let labels = model.labels(local.labels.as_deref()).expect("one a line");
     assert_eq!((labels.len(), labels[166].as_str()), (965, "Aix galericulata"));
 
     assert_eq!(model.golden().expect("nothing to read"), None, "images are no texts");
@@ -97,15 +96,6 @@ fn labels_are_those_of_the_manifest_or_the_lines_of_the_file() {
     fs::create_dir(&folder).expect("new folder");
     let birds = include_str!("../../../../../models/birds-v1/model.toml");
     let labels = folder.join("names");
-    let local = |labels: Option<&PathBuf>| LocalModel {
-        file: folder.join("birds_v1.tflite"),
-        format: ModelFormat::TfLite,
-        precision: None,
-        weights: None,
-        tokenizer: None,
-        architecture: None,
-        labels: labels.cloned(),
-    };
     let open = |text: &str| {
         fs::write(folder.join("model.toml"), text).expect("writable");
         store.open(&folder.to_string_lossy()).expect("a good manifest")
@@ -119,7 +109,7 @@ fn labels_are_those_of_the_manifest_or_the_lines_of_the_file() {
         (b"\xff\n", Err("names is not valid UTF-8")),
     ] {
         fs::write(&labels, bytes).expect("writable");
-        match (model.labels(&local(Some(&labels))), expected) {
+        match (model.labels(Some(&labels)), expected) {
             (Ok(found), Ok(expected)) => assert_eq!(found, expected),
             (Err(error), Err(message)) => {
                 assert!(error.to_string().starts_with("labels of model `birds-v1`: "), "{error}");
@@ -129,7 +119,7 @@ fn labels_are_those_of_the_manifest_or_the_lines_of_the_file() {
         }
     }
     fs::write(&labels, vec![b'\n'; (16 << 20) + 1]).expect("writable");
-    assert!(matches!(model.labels(&local(Some(&labels))), Err(StoreError::TooLarge { .. })));
+    assert!(matches!(model.labels(Some(&labels)), Err(StoreError::TooLarge { .. })));
     let model = open(&birds.replace("labels_file = \"labels.txt\"", "labels = [\"wren\"]"));
-    assert_eq!(model.labels(&local(None)).expect("in the manifest"), ["wren"]);
+    assert_eq!(model.labels(None).expect("in the manifest"), ["wren"]);
 }
