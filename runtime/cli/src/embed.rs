@@ -16,6 +16,9 @@ use crate::{GlobalOptions, neighbours, npy, output, table, texts};
 /// Texts that go through the guest in one request: few enough that long ones stay far inside the guest's time limit.
 const REQUEST_TEXTS: usize = 32;
 
+/// Guest instances: one that runs, and one on its way out.
+const EMBED_INSTANCES: u32 = 2;
+
 /// Embed texts with a deployment's guest, and show each text's nearest neighbour.
 #[derive(Args)]
 pub(crate) struct Embed {
@@ -35,10 +38,10 @@ pub(crate) struct Embed {
     #[arg(long, env = "WISP_DIMENSIONS", value_name = "N")]
     dimensions: Option<u32>,
     /// Leave vectors as long as the model makes them.
-    #[arg(long, env = "WISP_NO_NORMALIZE", action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "WISP_NO_NORMALIZE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     no_normalize: bool,
     /// Refuse texts that are longer than the model's maximum instead of cutting them.
-    #[arg(long, env = "WISP_NO_TRUNCATE", action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "WISP_NO_TRUNCATE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     no_truncate: bool,
     #[command(flatten)]
     config: ConfigOptions,
@@ -72,6 +75,8 @@ impl Embed {
         let texts = texts::collect(self.texts.clone(), &self.file)?;
         let mut config = self.config.read()?;
         self.placement.apply(&mut config);
+        // Requests follow one another here, and every instance takes address space.
+        config.server.limits.inflight_requests = config.server.limits.inflight_requests.min(EMBED_INSTANCES);
         let engine = Engine::start(config, &options.store()?, &Console::new())?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let embeddings = runtime.block_on(self.embed(&engine, texts))?;
@@ -91,13 +96,14 @@ impl Embed {
             placement: None,
         };
         let request_texts = REQUEST_TEXTS.min(engine.limits().texts).max(1);
-        for texts in all.texts.chunks(request_texts) {
+        for (part, texts) in all.texts.chunks(request_texts).enumerate() {
             let mut request = EmbedRequest::texts(texts);
             request.deployment.clone_from(&self.deployment);
             request.options.dimensions = self.dimensions;
             request.options.normalize = !self.no_normalize;
             request.options.truncate = !self.no_truncate;
-            let response = engine.embed(request).await?;
+            let response = engine.embed(request).await;
+            let response = response.map_err(|error| error.counted_from(part * request_texts))?;
             all.vectors.extend(response.vectors().map(<[f32]>::to_vec));
             let EmbedResponse { token_counts, times, placement, .. } = response;
             all.token_counts.extend(token_counts);

@@ -1,5 +1,7 @@
 //! The log: standard error, filtered and formatted as the options say.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::{GlobalOptions, LogFormat};
@@ -11,6 +13,8 @@ pub(crate) fn init(options: &GlobalOptions) {
         EnvFilter::new("warn")
     });
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Files and journals show the codes of colours as rubbish.
+    let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal());
     match options.log_format {
         LogFormat::Text => subscriber.init(),
         LogFormat::Json => subscriber.json().init(),

@@ -1,6 +1,6 @@
 //! `wisp`: serve, embed, look after models.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage. Results go to standard output, everything else to standard error.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 and 143 interrupted before the service was up. Results go to standard output, everything else to standard error.
 
 #![forbid(unsafe_code)]
 
@@ -25,7 +25,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Edge AI micro-inference: embeddings computed by sandboxed WebAssembly guests.
 #[derive(Parser)]
-#[command(version, about, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "wisp", version, about, max_term_width = 100, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -96,16 +96,23 @@ fn main() -> ExitCode {
         Command::Models(command) => command.run(&cli.global),
         Command::Devices(command) => command.run(&cli.global),
         Command::Probe(command) => command.run(&cli.global),
-        Command::Config(command) => command.run(),
+        Command::Config(command) => command.run(&cli.global),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("wisp: {}", output::explain(&error));
-            ExitCode::FAILURE
+            exit_code(&error)
         }
     }
+}
+
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if error.is::<texts::NoTexts>() {
+        return ExitCode::from(2);
+    }
+    error.downcast_ref::<serve::Interrupted>().map_or(ExitCode::FAILURE, |ended| ended.exit_code.into())
 }
 
 impl GlobalOptions {

@@ -47,11 +47,11 @@ pub(crate) struct Pull {
     /// A built-in model, or a folder with a model.toml.
     #[arg(value_name = "MODEL")]
     model: String,
-    /// Delete what is in the cache first.
-    #[arg(long, env = "WISP_FORCE", action = clap::ArgAction::SetTrue)]
+    /// Fetch every file again and replace what is in the cache, once all of them are there.
+    #[arg(long, env = "WISP_FORCE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     force: bool,
     /// Fetch ONNX Runtime with CUDA, for NVIDIA GPUs, instead of the one for CPUs.
-    #[arg(long, env = "WISP_CUDA", action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "WISP_CUDA", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     cuda: bool,
 }
 
@@ -130,7 +130,7 @@ impl Pull {
         let progress = Console::new();
         let model = store.open(&self.model)?;
         if self.force {
-            store.discard(&model, &progress)?;
+            store.renew(&model, &progress)?;
         }
         for file in model.manifest.model_files() {
             let local = store.ensure(&model, file, &progress)?;

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -32,8 +33,29 @@ impl Serve {
         self.placement.apply(&mut config);
         config.server.grpc = self.grpc.unwrap_or(config.server.grpc);
         let store = options.store()?;
-        tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config, store))
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let served = runtime.block_on(serve(config, store));
+        // A start that was interrupted may be in the middle of a download, which cannot be called back.
+        runtime.shutdown_timeout(SHUTDOWN_LIMIT);
+        served
     }
+}
+
+/// Longest time that work on other threads is waited for before the process ends.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(1);
+
+/// A signal ended the start: nothing was served.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped by {signal} before the start was done")]
+pub(crate) struct Interrupted {
+    signal: &'static str,
+    /// What shells report for a process that this signal ended: 128 and its number.
+    pub(crate) exit_code: u8,
+}
+
+impl Interrupted {
+    const TERMINATE: Self = Self { signal: "SIGTERM", exit_code: 143 };
+    const INTERRUPT: Self = Self { signal: "SIGINT", exit_code: 130 };
 }
 
 async fn serve(config: Config, store: Store) -> anyhow::Result<()> {
@@ -44,8 +66,8 @@ async fn serve(config: Config, store: Store) -> anyhow::Result<()> {
     let starting = tokio::task::spawn_blocking(move || Engine::start(config, &store, &Console::new()));
     let engine = tokio::select! {
         started = starting => started.context("start")??,
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Err(Interrupted::TERMINATE.into()),
+        _ = interrupt.recv() => return Err(Interrupted::INTERRUPT.into()),
     };
     report(&engine);
     let server = Server::bind(engine, &server_config).await?;

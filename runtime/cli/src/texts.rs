@@ -8,6 +8,11 @@ use anyhow::{Context, bail};
 /// Names standard input among the texts.
 const STANDARD_INPUT: &str = "-";
 
+/// Nothing to embed: wrong usage.
+#[derive(Debug, thiserror::Error)]
+#[error("no texts; give some, `-` for lines of standard input, or --file FILE")]
+pub(crate) struct NoTexts;
+
 /// The texts that the arguments name, at least one.
 pub(crate) fn collect(arguments: Vec<String>, files: &[PathBuf]) -> anyhow::Result<Vec<String>> {
     let mut texts = Vec::new();
@@ -24,7 +29,7 @@ pub(crate) fn collect(arguments: Vec<String>, files: &[PathBuf]) -> anyhow::Resu
         texts.extend(read_file(file)?);
     }
     if texts.is_empty() {
-        bail!("no texts; give some, `-` for lines of standard input, or --file FILE");
+        return Err(NoTexts.into());
     }
     Ok(texts)
 }

@@ -1,11 +1,15 @@
 //! Why the engine did not start, and why a request was not answered.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use wisp_core::{ErrorKind, Kinded};
 use wisp_host::{CallError, HostError};
 use wisp_model_store::StoreError;
 use wisp_scheduler::ScheduleError;
+
+/// When a caller that found every place taken may try again: requests take some ten milliseconds.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 /// Why the engine did not start.
 #[derive(Debug, thiserror::Error)]
@@ -83,8 +87,8 @@ pub enum EngineError {
     /// The request has no text.
     #[error("the request has no texts; send at least one")]
     NoTexts,
-    /// A text is empty.
-    #[error("text {index} is empty; an embedding of nothing means nothing")]
+    /// A text is empty, or has nothing but blank space.
+    #[error("text {index} is empty or blank; an embedding of nothing means nothing")]
     EmptyText {
         /// Which text, from 0.
         index: usize,
@@ -118,6 +122,32 @@ pub enum EngineError {
     Call(#[from] CallError),
 }
 
+impl EngineError {
+    /// The same error for a caller that sent these texts as a part of more, the first of them at `first`.
+    #[must_use]
+    pub fn counted_from(self, first: usize) -> Self {
+        match self {
+            Self::EmptyText { index } => Self::EmptyText { index: first + index },
+            Self::TextTooLong { index, bytes, limit } => Self::TextTooLong { index: first + index, bytes, limit },
+            Self::Call(CallError::Guest { kind, message }) if first > 0 && message.contains("text ") => {
+                let message = format!("{message} (counted from text {first} on)");
+                Self::Call(CallError::Guest { kind, message })
+            }
+            other => other,
+        }
+    }
+
+    /// When it may be worth sending the request again, from now; `None` where time alone does not help.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Call(CallError::Overloaded { retry_after, .. }) => Some(*retry_after),
+            Self::Admission(ScheduleError::Full { .. }) | Self::Call(CallError::Instances { .. }) => Some(RETRY_AFTER),
+            _ => None,
+        }
+    }
+}
+
 impl Kinded for EngineError {
     fn kind(&self) -> ErrorKind {
         match self {
@@ -128,5 +158,20 @@ impl Kinded for EngineError {
             Self::Admission(error) => error.kind(),
             Self::Call(error) => error.kind(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_list_names_the_text_of_the_whole_list() {
+        let error = EngineError::TextTooLong { index: 3, bytes: 9, limit: 8 }.counted_from(64);
+        assert!(error.to_string().starts_with("text 67 has 9 bytes"), "{error}");
+        let message = "text 3 has at least 300 tokens".to_owned();
+        let guest = EngineError::Call(CallError::Guest { kind: ErrorKind::InvalidArgument, message });
+        let said = guest.counted_from(64).to_string();
+        assert_eq!(said, "text 3 has at least 300 tokens (counted from text 64 on)");
     }
 }

@@ -47,3 +47,4 @@ pub use proof::golden::GoldenProof;
 pub use proof::speed::Speed;
 pub use proof::{Proof, ProofError, ProofScope, proofs};
 pub use request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
+pub use wisp_host::CallError;

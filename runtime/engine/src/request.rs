@@ -14,7 +14,7 @@ use crate::{EngineError, RequestLimits};
 pub struct EmbedRequest {
     /// Name of the deployment; `None` means the only one, or `embedder`.
     pub deployment: Option<String>,
-    /// The texts, at least one, none of them empty.
+    /// The texts, at least one, none of them empty or blank.
     pub texts: Vec<String>,
     /// How to embed.
     pub options: EmbedOptions,
@@ -38,7 +38,7 @@ impl EmbedRequest {
             return Err(EngineError::TooManyTexts { count, limit: limits.texts });
         }
         for (index, text) in self.texts.iter().enumerate() {
-            if text.is_empty() {
+            if text.trim().is_empty() {
                 return Err(EngineError::EmptyText { index });
             }
             if text.len() > limits.text_bytes {

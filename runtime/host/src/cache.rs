@@ -2,7 +2,8 @@
 //!
 //! Deserialising machine code is trusting it, so only files that this engine wrote into a folder of its own are read
 //! back, and never anything that came with a guest. A file is named by the digest of the module and by a hash over the
-//! compiler, its settings and the machine's features; whatever differs in any of them is another file.
+//! compiler, its settings and the machine's features; whatever differs in any of them is another file. Each file starts with
+//! the digest of its code: wasmtime does not notice a flipped bit, and the processor would run it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
@@ -11,6 +12,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+/// Bytes of the digest that a file starts with.
+const DIGEST_BYTES: usize = 32;
 
 /// A folder of compiled guests.
 #[derive(Clone, Debug)]
@@ -61,9 +65,17 @@ impl AotCache {
             tracing::warn!(path = %path.display(), reason, "compiled code is not trusted; the guest is compiled anew");
             return None;
         }
-        // SAFETY: the file was written by `write` below: it lies in the engine's own folder, both belong to this user,
-        // and nobody else can write to them (`check_private`). wasmtime checks version and settings once more.
-        match unsafe { Component::deserialize_file(engine, path) } {
+        let code = match read_verified(path) {
+            Ok(code) => code,
+            Err(reason) => {
+                tracing::warn!(path = %path.display(), reason, "compiled code is damaged; the guest is compiled anew");
+                return None;
+            }
+        };
+        // SAFETY: these are the bytes that `write` below was given: the digest says so, the file lies in the engine's own
+        // folder, both belong to this user, and nobody else can write to them (`check_private`). wasmtime checks version and
+        // settings once more.
+        match unsafe { Component::deserialize(engine, code) } {
             Ok(component) => Some(component),
             Err(error) => {
                 tracing::warn!(%error, path = %path.display(), "compiled code cannot be used; the guest is compiled anew");
@@ -75,10 +87,26 @@ impl AotCache {
     fn write(&self, path: &Path, code: &[u8]) -> std::io::Result<()> {
         make_private_folder(&self.folder)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+        file.write_all(&Sha256::digest(code))?;
         file.write_all(code)?;
+        // The name must not reach the disk before the bytes do.
+        file.as_file().sync_all()?;
         file.persist(path)?;
         Ok(())
     }
+}
+
+/// The code of a file whose digest is right.
+fn read_verified(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    if bytes.len() < DIGEST_BYTES {
+        return Err(format!("{} bytes are no compiled code", bytes.len()));
+    }
+    let code = bytes.split_off(DIGEST_BYTES);
+    if Sha256::digest(&code)[..] != bytes[..] {
+        return Err("its digest is another one".to_owned());
+    }
+    Ok(code)
 }
 
 #[cfg(unix)]
@@ -164,6 +192,24 @@ mod tests {
             assert!(cache.read(&engine, &path).is_none());
             cache.component(&engine, EMPTY_COMPONENT).expect("is compiled anew");
         }
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_is_noticed_and_mended() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let cache = AotCache::at(folder.path().join("aot"));
+        let engine = Engine::default();
+        cache.component(&engine, EMPTY_COMPONENT).expect("compiles");
+        let path = compiled_file(&folder.path().join("aot"));
+        let good = std::fs::read(&path).expect("readable");
+        for index in (0..good.len()).step_by(97) {
+            let mut damaged = good.clone();
+            damaged[index] ^= 1;
+            std::fs::write(&path, damaged).expect("our file");
+            assert!(cache.read(&engine, &path).is_none(), "byte {index}");
+        }
+        cache.component(&engine, EMPTY_COMPONENT).expect("is compiled anew");
+        assert!(cache.read(&engine, &path).is_some(), "and kept");
     }
 
     #[test]

@@ -139,15 +139,12 @@ impl Guest {
         let answer = match ended {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(self.explain(&error, store.data())),
-            Err(_) => return Err(late(&call.deployment, call.limits, wall_end <= deadline)),
+            Err(_) => return Err(late(store.data(), wall_end <= deadline)),
         };
 
         let state = store.data_mut();
-        let embeddings = answer.map_err(|error| {
-            passed_on(state, core_kind(error.kind), error.message, || {
-                late(&call.deployment, call.limits, wall_end <= deadline)
-            })
-        })?;
+        let embeddings =
+            answer.map_err(|error| passed_on(state, core_kind(error.kind), error.message, wall_end <= deadline))?;
         state.times.total = started_at.elapsed();
         check(&embeddings, count)
             .map_err(|reason| CallError::Result { deployment: call.deployment.to_string(), reason })?;
@@ -219,23 +216,26 @@ impl Guest {
 }
 
 /// The error for a call that ran out of time: whose limit it was decides what helps.
-fn late(deployment: &Arc<str>, limits: Limits, is_wall: bool) -> CallError {
-    let deployment = deployment.to_string();
+fn late(state: &State, is_wall: bool) -> CallError {
+    let deployment = state.deployment.to_string();
     match is_wall {
-        true => CallError::Wall { deployment, wall: limits.wall },
+        true => CallError::Wall { deployment, wall: state.limits.wall, waited: state.waited() },
         false => CallError::Deadline { deployment },
     }
 }
 
 /// The guest's own error, or the host's that it passed on: `wasi:nn` has fewer codes than there are kinds, so a failure
 /// that came from the host gets its kind back.
-fn passed_on(state: &State, kind: ErrorKind, message: String, late: impl Fn() -> CallError) -> CallError {
+fn passed_on(state: &State, kind: ErrorKind, message: String, is_wall: bool) -> CallError {
     let message: String = message.chars().take(MESSAGE_LIMIT_CHARS).collect();
     match &state.last_failure {
-        Some((ErrorKind::DeadlineExceeded, _)) if Instant::now() >= state.deadline => late(),
-        Some((host_kind, host_message)) if message.contains(host_message.as_str()) => {
-            CallError::Guest { kind: *host_kind, message }
-        }
+        Some((ErrorKind::DeadlineExceeded, _)) if Instant::now() >= state.deadline => late(state, is_wall),
+        Some((host_kind, host_message)) if message.contains(host_message.as_str()) => match state.retry_after {
+            Some(retry_after) if *host_kind == ErrorKind::ResourceExhausted => {
+                CallError::Overloaded { message, retry_after }
+            }
+            _ => CallError::Guest { kind: *host_kind, message },
+        },
         _ => CallError::Guest { kind, message },
     }
 }

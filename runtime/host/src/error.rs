@@ -102,12 +102,25 @@ pub enum CallError {
         limit: usize,
     },
     /// The time limit of the deployment passed.
-    #[error("deployment `{deployment}`: the guest did not answer within {} ms (limits.wall_ms)", wall.as_millis())]
+    #[error(
+        "deployment `{deployment}`: no answer within {} ms (limits.wall_ms), of which the guest waited {} ms for its models",
+        .wall.as_millis(), .waited.as_millis()
+    )]
     Wall {
         /// The deployment.
         deployment: String,
         /// The bound.
         wall: Duration,
+        /// How much of it was spent in inferences and in their queue, where the guest can do nothing.
+        waited: Duration,
+    },
+    /// A model has more to do than this call can wait for, and the guest passed that on.
+    #[error("{message}")]
+    Overloaded {
+        /// The message.
+        message: String,
+        /// When it may be worth trying again, from now.
+        retry_after: Duration,
     },
     /// The deadline of the request passed.
     #[error("the deadline of the request passed before deployment `{deployment}` answered")]
@@ -136,9 +149,8 @@ impl Kinded for CallError {
         match self {
             Self::Guest { kind, .. } => *kind,
             Self::Trap { .. } | Self::Result { .. } => ErrorKind::Internal,
-            Self::Memory { .. } | Self::TensorBytes { .. } | Self::Handles { .. } | Self::Instances { .. } => {
-                ErrorKind::ResourceExhausted
-            }
+            Self::Memory { .. } | Self::TensorBytes { .. } | Self::Handles { .. } => ErrorKind::ResourceExhausted,
+            Self::Instances { .. } | Self::Overloaded { .. } => ErrorKind::ResourceExhausted,
             Self::Wall { .. } | Self::Deadline { .. } => ErrorKind::DeadlineExceeded,
         }
     }

@@ -27,6 +27,10 @@ pub(crate) struct State {
     pub(crate) times: CallTimes,
     /// The model that computed last; reported as the placement of the answer.
     pub(crate) computed_by: Option<Arc<GrantedModel>>,
+    /// Since when the instance waits for its model, while it does.
+    pub(crate) waits_since: Option<Instant>,
+    /// After which time a model that was overloaded may have room again.
+    pub(crate) retry_after: Option<Duration>,
     /// The last failure that the guest was told of, to give its kind back to the caller when the guest passes it on.
     pub(crate) last_failure: Option<(ErrorKind, String)>,
 }
@@ -47,6 +51,8 @@ impl State {
             tensor_bytes: 0,
             times: CallTimes::default(),
             computed_by: None,
+            waits_since: None,
+            retry_after: None,
             last_failure: None,
         }
     }
@@ -75,6 +81,11 @@ impl State {
 
     pub(crate) fn add_tokenize_time(&mut self, elapsed: Duration) {
         self.times.tokenize += elapsed;
+    }
+
+    /// Time that the guest waited for its models, this moment included.
+    pub(crate) fn waited(&self) -> Duration {
+        self.times.host + self.waits_since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 

@@ -1,18 +1,32 @@
 //! The tokenizer of a model, as its manifest configures it.
 
-use std::path::{Path, PathBuf};
+mod prefix;
+#[cfg(test)]
+mod tests;
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use prefix::Prefix;
 use tokenizers::Tokenizer;
+use tokio::sync::Semaphore;
 use wisp_core::aligned::AlignedBuffer;
 use wisp_core::{DataType, ErrorKind, Kinded, NamedTensor, Tensor, TensorError};
 
 /// Texts from which on a batch is encoded by several threads.
 const PARALLEL_TEXTS: usize = 16;
 
+/// Texts that are encoded between two looks at whether anybody still waits.
+const BATCH_TEXTS: usize = 64;
+
 /// A loaded tokenizer with what the manifest says about the model's inputs.
 pub struct ModelTokenizer {
     tokenizer: Tokenizer,
     options: TokenizerOptions,
+    prefix: Prefix,
+    /// One permit for each long list of texts that is being encoded: work that outlives its request keeps its permit, so that
+    /// neither processors nor memory go to more of them than there are processors.
+    pub(crate) permits: Arc<Semaphore>,
 }
 
 /// What a manifest says about tokenising.
@@ -42,11 +56,13 @@ pub enum TokenizerError {
         reason: String,
     },
     /// A text is longer than the model takes, and truncation was not asked for.
-    #[error("text {index} has {tokens} tokens; the model takes at most {max_tokens}, ask for truncation or split it")]
+    #[error(
+        "text {index} has at least {tokens} tokens; the model takes at most {max_tokens}, ask for truncation or split it"
+    )]
     TooLong {
         /// Which text, from 0.
         index: usize,
-        /// Its length.
+        /// Its length, as far as it was looked at.
         tokens: usize,
         /// The bound.
         max_tokens: usize,
@@ -62,6 +78,9 @@ pub enum TokenizerError {
     /// No rows were asked for.
     #[error("a batch needs at least one row")]
     NoRows,
+    /// Nobody waits for the result any more.
+    #[error("tokenizing was cancelled")]
+    Cancelled,
     /// The library failed.
     #[error("tokenizing failed: {0}")]
     Library(String),
@@ -73,6 +92,7 @@ pub enum TokenizerError {
 impl Kinded for TokenizerError {
     fn kind(&self) -> ErrorKind {
         match self {
+            Self::Cancelled => ErrorKind::Cancelled,
             Self::TooLong { .. } | Self::Row { .. } | Self::NoRows => ErrorKind::InvalidArgument,
             Self::File { .. } | Self::Library(_) | Self::Tensor(_) => ErrorKind::Internal,
         }
@@ -90,7 +110,9 @@ impl ModelTokenizer {
         let mut tokenizer = Tokenizer::from_file(file).map_err(|error| broken(error.to_string()))?;
         tokenizer.with_truncation(None).map_err(|error| broken(error.to_string()))?;
         tokenizer.with_padding(None);
-        Ok(Self { tokenizer, options })
+        let prefix = Prefix::of(&tokenizer, options.max_tokens);
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Self { tokenizer, options, prefix, permits: Arc::new(Semaphore::new(processors)) })
     }
 
     /// What the manifest says.
@@ -104,18 +126,46 @@ impl ModelTokenizer {
     /// # Errors
     /// [`TokenizerError::TooLong`] for a text that is too long when `truncate` is not set.
     pub fn encode(&self, texts: Vec<String>, specials: bool, truncate: bool) -> Result<Vec<Vec<u32>>, TokenizerError> {
-        let encodings = if texts.len() < PARALLEL_TEXTS {
-            texts.into_iter().map(|text| self.tokenizer.encode_fast(text, specials)).collect()
-        } else {
-            self.tokenizer.encode_batch_fast(texts, specials)
-        };
-        let encodings = encodings.map_err(|error: tokenizers::Error| TokenizerError::Library(error.to_string()))?;
-        let fit = |(index, encoding): (usize, tokenizers::Encoding)| self.fit(index, encoding, truncate);
-        encodings.into_iter().enumerate().map(fit).collect()
+        self.encode_while_wanted(&texts, specials, truncate, &|| false)
+    }
+
+    /// As [`encode`](Self::encode), and ends early when `is_cancelled` says so; it is asked every few texts.
+    ///
+    /// # Errors
+    /// As `encode`, and [`TokenizerError::Cancelled`].
+    pub(crate) fn encode_while_wanted(
+        &self,
+        texts: &[String],
+        specials: bool,
+        truncate: bool,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<Vec<Vec<u32>>, TokenizerError> {
+        let mut rows = Vec::with_capacity(texts.len());
+        for batch in texts.chunks(BATCH_TEXTS) {
+            if is_cancelled() {
+                return Err(TokenizerError::Cancelled);
+            }
+            if batch.len() >= PARALLEL_TEXTS && batch.iter().all(|text| self.prefix.holds(text)) {
+                let texts = batch.iter().map(String::as_str).collect();
+                let encodings = self.tokenizer.encode_batch_fast(texts, specials);
+                for encoding in encodings.map_err(|error| TokenizerError::Library(error.to_string()))? {
+                    rows.push(self.fit(rows.len(), &encoding, truncate)?);
+                }
+                continue;
+            }
+            for text in batch {
+                if is_cancelled() {
+                    return Err(TokenizerError::Cancelled);
+                }
+                let encoding = self.prefix.encode(&self.tokenizer, text, specials, is_cancelled)?;
+                rows.push(self.fit(rows.len(), &encoding, truncate)?);
+            }
+        }
+        Ok(rows)
     }
 
     /// Cuts one encoding to the model's maximum: the last tokens of the text go, the special token at its end stays.
-    fn fit(&self, index: usize, encoding: tokenizers::Encoding, truncate: bool) -> Result<Vec<u32>, TokenizerError> {
+    fn fit(&self, index: usize, encoding: &tokenizers::Encoding, truncate: bool) -> Result<Vec<u32>, TokenizerError> {
         let max_tokens = self.options.max_tokens;
         let mut ids = encoding.get_ids().to_vec();
         if ids.len() <= max_tokens {

@@ -87,6 +87,14 @@ pub enum StoreError {
         /// What to do.
         remedy: String,
     },
+    /// Files were to be fetched anew, and nothing may be fetched.
+    #[error(
+        "the files of model `{model}` cannot be fetched again while fetching is off; leave out --force, or --offline (WISP_OFFLINE); nothing was deleted"
+    )]
+    RenewOffline {
+        /// Name of the model.
+        model: String,
+    },
     /// Every source failed.
     #[error("cannot fetch {what}:{}\nor put the files into {} yourself", lines(.attempts), .folder.display())]
     Fetch {
@@ -189,7 +197,7 @@ impl Kinded for StoreError {
             Self::Manifest(error) => error.kind(),
             Self::Golden { source, .. } => source.kind(),
             Self::NoModelFile { .. } | Self::Platform { .. } => ErrorKind::Unsupported,
-            Self::Offline { .. } | Self::Fetch { .. } => ErrorKind::Unavailable,
+            Self::Offline { .. } | Self::RenewOffline { .. } | Self::Fetch { .. } => ErrorKind::Unavailable,
             Self::Io { .. } | Self::Corrupt { .. } | Self::Export { .. } | Self::Derived { .. } => ErrorKind::Internal,
         }
     }

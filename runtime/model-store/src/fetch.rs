@@ -105,7 +105,7 @@ pub enum FetchError {
         difference: Difference,
     },
     /// A file could not be read or written.
-    #[error("cannot {action} {}: {source}", .path.display())]
+    #[error("cannot {action} {}: {source}{}", .path.display(), space_hint(.source))]
     Io {
         /// What was tried.
         action: &'static str,
@@ -114,6 +114,13 @@ pub enum FetchError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// What helps when a disk is full.
+const SPACE_HINT: &str = "; free some space, or name a cache folder on another disk in WISP_HOME";
+
+fn space_hint(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::StorageFull { SPACE_HINT } else { "" }
 }
 
 impl Origins {

@@ -155,13 +155,6 @@ impl CacheFolder {
         Ok(FolderLock { _file: file, workspace: workspace.map_err(StoreError::io("create a folder in", &self.path))? })
     }
 
-    /// Deletes everything in the folder; others that wait for `_lock` find it empty.
-    pub(crate) fn clear(&mut self, _lock: &FolderLock) -> Result<(), StoreError> {
-        self.remove(|name| name != LOCK_FILE)?;
-        self.stamps = Stamps::load(&self.path);
-        Ok(())
-    }
-
     fn remove(&self, is_doomed: impl Fn(&str) -> bool) -> Result<(), StoreError> {
         for entry in fs::read_dir(&self.path).map_err(StoreError::io("read", &self.path))? {
             let entry = entry.map_err(StoreError::io("read", &self.path))?;

@@ -12,7 +12,7 @@ use crate::pin::Pin;
 pub use onnxruntime::{ONNX_RUNTIME, ONNX_RUNTIME_CUDA};
 pub use openvino::OPENVINO;
 
-use crate::{Access, FetchAttempt, FileState, NoProgress, Progress, Sha256Digest, Store, StoreError};
+use crate::{Access, Difference, FetchAttempt, FileState, NoProgress, Progress, Sha256Digest, Store, StoreError};
 
 /// A native library of one exact version.
 #[derive(Debug)]
@@ -138,18 +138,16 @@ impl Store {
         folder: &mut CacheFolder,
         progress: &dyn Progress,
     ) -> Result<(), StoreError> {
-        let lock = folder.lock(progress)?;
-        let absent = absent_files(folder, wheel, progress)?;
         let what = format!("{} {}", library.name, library.version);
+        if self.access() == Access::Offline {
+            // Without the lock: a machine that may fetch nothing is left as it is, folders included.
+            let absent = absent_files(folder, wheel, progress)?;
+            return Err(offline(what, folder, absent));
+        }
+        let lock = folder.lock(progress)?;
+        let absent: Vec<_> = absent_files(folder, wheel, progress)?.into_iter().map(|absent| absent.file).collect();
         if absent.is_empty() {
             return Ok(());
-        }
-        if self.access() == Access::Offline {
-            return Err(StoreError::Offline {
-                what,
-                missing: absent.iter().map(|file| file.name.to_owned()).collect(),
-                remedy: format!("start once with the network, or put the files into {}", folder.path().display()),
-            });
         }
         let paths: Vec<_> = absent.iter().map(|file| format!("{}{}", file.folder, file.name)).collect();
         let mut wanted: Vec<_> = absent
@@ -179,20 +177,45 @@ impl Store {
     }
 }
 
+/// A file that is not there, or is another one.
+struct Absent {
+    file: &'static LibraryFile,
+    difference: Option<Difference>,
+}
+
 fn absent_files(
     folder: &mut CacheFolder,
     wheel: &'static PlatformWheel,
     progress: &dyn Progress,
-) -> Result<Vec<&'static LibraryFile>, StoreError> {
+) -> Result<Vec<Absent>, StoreError> {
     let mut absent = Vec::new();
     for file in wheel.files() {
         let location = folder.path().join(file.name);
         let state = folder.examine(&location, file.pin(), Depth::Stamp, progress);
-        if state.map_err(StoreError::io("read", &location))? != FileState::Verified {
-            absent.push(file);
+        match state.map_err(StoreError::io("read", &location))? {
+            FileState::Verified => {}
+            FileState::Differs(difference) => absent.push(Absent { file, difference: Some(difference) }),
+            _ => absent.push(Absent { file, difference: None }),
         }
     }
     Ok(absent)
+}
+
+/// The first damaged file, for it is no use to look for a missing one; else all that are missing.
+fn offline(what: String, folder: &CacheFolder, absent: Vec<Absent>) -> StoreError {
+    let damaged = absent.iter().find_map(|absent| Some((absent.file, absent.difference?)));
+    match damaged {
+        Some((file, difference)) => StoreError::Corrupt {
+            path: folder.path().join(file.name),
+            difference,
+            remedy: format!("start once with the network, which fetches {what} again"),
+        },
+        None => StoreError::Offline {
+            what,
+            missing: absent.iter().map(|absent| absent.file.name.to_owned()).collect(),
+            remedy: format!("start once with the network, or put the files into {}", folder.path().display()),
+        },
+    }
 }
 
 #[cfg(test)]
@@ -259,6 +282,7 @@ mod tests {
         let text = store.ensure_library(&ONNX_RUNTIME, &NoProgress).expect_err("nothing there").to_string();
         assert!(text.starts_with("onnxruntime 1.31.1 is not complete: libonnxruntime"), "{text}");
         assert!(text.ends_with(&home.path().join("libraries/onnxruntime-1.31.1").display().to_string()), "{text}");
+        assert!(!home.path().join("libraries").exists(), "nothing is made where nothing is fetched");
     }
 
     #[test]
@@ -273,5 +297,7 @@ mod tests {
             std::fs::write(folder.join(file.name), vec![0; size]).expect("writable");
         }
         assert_eq!(store.find_library(&ONNX_RUNTIME), None);
+        let error = store.ensure_library(&ONNX_RUNTIME, &NoProgress).expect_err("is another file");
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
     }
 }

@@ -1,6 +1,7 @@
 //! From the name of a model to its verified files on this machine.
 
 mod complete;
+mod renew;
 #[cfg(test)]
 mod tests;
 
@@ -10,7 +11,8 @@ use crate::fetch::Origins;
 use crate::folder::{CacheFolder, Depth};
 use crate::pin::Pin;
 use crate::{
-    Companions, FileCheck, FileState, Home, LocalModel, Model, ModelFile, NoProgress, Progress, StoreError, imported,
+    Companions, FileCheck, FileState, Home, LocalModel, Manifest, Model, ModelFile, NoProgress, Progress, StoreError,
+    imported,
 };
 
 /// Whether the store may fetch.
@@ -92,9 +94,7 @@ impl Store {
                 offered: manifest.model_files().map(|file| file.path.as_str()).collect::<Vec<_>>().join(", "),
             });
         };
-        let weights = manifest.files.iter().filter(|file| target.weights.as_ref() == Some(&file.path));
-        let needed: Vec<&ModelFile> = manifest.companions().chain(weights).chain([target]).collect();
-        let folder = self.bring(model, &needed, progress)?;
+        let folder = self.bring(model, &needed(manifest, target), progress)?;
 
         let location = |path: &String| manifest.file(path).map(|file| locate(model, &folder, file));
         Ok(LocalModel {
@@ -143,19 +143,6 @@ impl Store {
         self.check(model, Depth::Stat, &NoProgress)
     }
 
-    /// Deletes the model's files from the cache; files in the model's own folder stay.
-    ///
-    /// # Errors
-    /// [`StoreError::Io`].
-    pub fn discard(&self, model: &Model, progress: &dyn Progress) -> Result<(), StoreError> {
-        let mut folder = self.folder(model);
-        if !folder.path().exists() {
-            return Ok(());
-        }
-        let lock = folder.lock(progress)?;
-        folder.clear(&lock)
-    }
-
     /// The folder of the model in the cache: by name, and by digest so that versions live side by side.
     fn folder(&self, model: &Model) -> CacheFolder {
         CacheFolder::at(self.home.models().join(&model.manifest.name).join(model.digest().short()))
@@ -181,6 +168,12 @@ impl ModelFile {
     pub(crate) fn pin(&self) -> Pin {
         Pin { size_bytes: self.size_bytes, sha256: self.sha256 }
     }
+}
+
+/// A model file and everything that belongs to it.
+fn needed<'m>(manifest: &'m Manifest, target: &'m ModelFile) -> Vec<&'m ModelFile> {
+    let weights = manifest.files.iter().filter(|file| target.weights.as_ref() == Some(&file.path));
+    manifest.companions().chain(weights).chain([target]).collect()
 }
 
 /// Where a file lies, or where it would be put: in the model's own folder if it is there, else in the cache.

@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use wisp_core::{Batch, Cancel};
 
+use crate::load::Load;
 use crate::{Inferred, ScheduleError};
 
 /// What the worker takes from the queue.
@@ -28,8 +29,9 @@ impl Entry {
     }
 }
 
-/// The entry that is running, and how to stop it. Shared by the worker and everyone who waits.
+/// The entry that is running, how to stop it, and how much is to be run. Shared by the worker and everyone who waits.
 pub(crate) struct Running {
+    pub(crate) load: Load,
     state: Mutex<RunningState>,
 }
 
@@ -40,7 +42,7 @@ struct RunningState {
 
 impl Running {
     pub(crate) fn new(canceller: Option<Arc<dyn Cancel>>) -> Self {
-        Self { state: Mutex::new(RunningState { id: None, canceller }) }
+        Self { load: Load::default(), state: Mutex::new(RunningState { id: None, canceller }) }
     }
 
     pub(crate) fn set(&self, id: Option<u64>) {

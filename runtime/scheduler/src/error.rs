@@ -1,5 +1,7 @@
 //! Why an inference did not happen.
 
+use std::time::Duration;
+
 use wisp_core::{BackendError, ErrorKind, Kinded};
 
 /// A refusal or failure between admission and the session.
@@ -12,6 +14,19 @@ pub enum ScheduleError {
         what: &'static str,
         /// The bound.
         limit: usize,
+    },
+    /// The answer would come too late.
+    #[error(
+        "model `{model}` is overloaded: {queued} inferences wait already, and one more would take {} ms, longer than this request may; try again later",
+        .wait.as_millis()
+    )]
+    Overloaded {
+        /// The model.
+        model: String,
+        /// Inferences that wait or run.
+        queued: usize,
+        /// When this one would have been done, from now.
+        wait: Duration,
     },
     /// The deadline passed while the inference waited or ran.
     #[error("the deadline passed before the inference of model `{model}` was done")]
@@ -47,7 +62,7 @@ pub enum ScheduleError {
 impl Kinded for ScheduleError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Full { .. } => ErrorKind::ResourceExhausted,
+            Self::Full { .. } | Self::Overloaded { .. } => ErrorKind::ResourceExhausted,
             Self::Deadline { .. } => ErrorKind::DeadlineExceeded,
             Self::Closed { .. } | Self::Unhealthy { .. } => ErrorKind::Unavailable,
             Self::Panicked { .. } => ErrorKind::Internal,

@@ -6,7 +6,8 @@
 //!
 //! A request is admitted once ([`Admission`]), before any work is done for it. Each `compute` of its guest then becomes an
 //! entry in the queue of a session ([`SessionQueue`]), which one thread works off in order ([`spawn`]). An entry whose
-//! caller left or whose deadline passed is dropped when its turn comes, and cancelled when it is running.
+//! caller left or whose deadline passed is dropped when its turn comes, and cancelled when it is running. An inference that
+//! would be late by what the queue holds is refused at once.
 //!
 //! Entries of different requests are not put into one inference: rows may share a batch only where the model has proven
 //! on its golden vectors that they do not change each other's results, and that proof does not exist yet.
@@ -17,6 +18,7 @@ mod admission;
 mod entry;
 mod error;
 mod health;
+mod load;
 mod queue;
 mod worker;
 

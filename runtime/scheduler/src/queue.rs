@@ -82,7 +82,8 @@ impl SessionQueue {
     /// the worker.
     ///
     /// # Errors
-    /// [`ScheduleError::Full`] at once when the queue is full, [`ScheduleError::Unhealthy`] at once when the session is out
+    /// [`ScheduleError::Full`] at once when the queue is full, [`ScheduleError::Overloaded`] at once when what waits already
+    /// would take longer than until `deadline`, [`ScheduleError::Unhealthy`] at once when the session is out
     /// of service, [`ScheduleError::Deadline`] when `deadline` passes, and
     /// whatever the session fails with.
     pub async fn infer(&self, batch: Batch, deadline: Option<Instant>) -> Result<Inferred, ScheduleError> {
@@ -92,6 +93,9 @@ impl SessionQueue {
         if let HealthState::Unhealthy { reason, .. } = self.health() {
             return Err(ScheduleError::Unhealthy { model: self.shared.model.clone(), reason });
         }
+        let load = &self.shared.running.load;
+        self.refuse_what_would_be_late(deadline)?;
+        let _unanswered = load.enter();
         let (answer, answered) = oneshot::channel();
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
         self.enqueue(Entry { id, batch, queued_at: Instant::now(), deadline, answer })?;
@@ -104,7 +108,20 @@ impl SessionQueue {
             None => answered.await,
         };
         guard.is_answered = true;
-        received.unwrap_or_else(|_| Err(self.closed()))
+        let inferred = received.unwrap_or_else(|_| Err(self.closed()))?;
+        load.record(inferred.times.infer);
+        Ok(inferred)
+    }
+
+    /// Waiting for what will not come in time helps neither this caller nor those behind it.
+    fn refuse_what_would_be_late(&self, deadline: Option<Instant>) -> Result<(), ScheduleError> {
+        let (queued, wait) = (self.shared.running.load.unanswered(), self.shared.running.load.predicted());
+        match deadline {
+            Some(deadline) if wait > deadline.saturating_duration_since(Instant::now()) && queued > 0 => {
+                Err(ScheduleError::Overloaded { model: self.shared.model.clone(), queued, wait })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn enqueue(&self, entry: Entry) -> Result<(), ScheduleError> {

@@ -144,6 +144,24 @@ async fn inputs_that_do_not_fit_the_signature_never_reach_the_session() {
 }
 
 #[tokio::test]
+async fn what_would_be_late_is_refused_at_once_and_names_the_wait() {
+    let driver = drive(8);
+    let queue = driver.queue.clone();
+    let running = tokio::spawn(async move { queue.infer(batch(1.0), None).await.map(|_| ()) });
+    tokio::task::yield_now().await;
+    driver.started.recv().expect("the first inference runs");
+    driver.queue.shared.running.load.record(Duration::from_secs(60));
+    let deadline = Instant::now() + Duration::from_secs(100);
+    let refused = driver.queue.infer(batch(2.0), Some(deadline)).await.expect_err("would take 120 s");
+    assert_eq!(refused.kind(), ErrorKind::ResourceExhausted);
+    assert!(matches!(refused, ScheduleError::Overloaded { queued: 1, wait, .. } if wait.as_secs() == 120), "{refused}");
+    driver.steps.send(Step::Answer).expect("open");
+    running.await.expect("no panic").expect("answered");
+    driver.steps.send(Step::Answer).expect("open");
+    driver.queue.infer(batch(2.0), Some(deadline)).await.expect("an idle session refuses nobody");
+}
+
+#[tokio::test]
 async fn a_full_queue_refuses_at_once() {
     let driver = drive(1);
     let queue = driver.queue.clone();

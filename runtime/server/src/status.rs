@@ -1,7 +1,9 @@
 //! From kinds of errors to gRPC status: the service's only table.
 
 use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
 use wisp_core::{ErrorKind, Kinded};
+use wisp_engine::EngineError;
 
 /// The status code for each kind.
 pub(crate) fn code(kind: ErrorKind) -> Code {
@@ -19,9 +21,13 @@ pub(crate) fn code(kind: ErrorKind) -> Code {
     }
 }
 
-/// An error as clients see it.
-pub(crate) fn status(error: &(impl Kinded + std::fmt::Display)) -> Status {
-    Status::new(code(error.kind()), error.to_string())
+/// An error as clients see it; `google.rpc.RetryInfo` says when trying again may help.
+pub(crate) fn status(error: &EngineError) -> Status {
+    let (code, message) = (code(error.kind()), error.to_string());
+    match error.retry_after() {
+        Some(delay) => Status::with_error_details(code, message, ErrorDetails::with_retry_info(Some(delay))),
+        None => Status::new(code, message),
+    }
 }
 
 #[cfg(test)]
@@ -33,6 +39,17 @@ mod tests {
         for kind in ErrorKind::ALL {
             assert!(!matches!(code(kind), Code::Ok | Code::Unknown), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn what_is_overloaded_says_when_to_try_again_and_what_is_wrong_does_not() {
+        let retry_after = std::time::Duration::from_millis(1500);
+        let overloaded = wisp_engine::CallError::Overloaded { message: "later".to_owned(), retry_after };
+        let status = status(&EngineError::Call(overloaded));
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        let retry = status.get_details_retry_info().expect("RetryInfo");
+        assert_eq!(retry.retry_delay, Some(retry_after));
+        assert!(super::status(&EngineError::NoTexts).details().is_empty());
     }
 
     #[test]

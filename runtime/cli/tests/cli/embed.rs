@@ -86,7 +86,10 @@ fn a_file_that_is_not_utf8_is_refused_by_line() {
 
 #[test]
 fn failure_is_1_and_wrong_usage_is_2() {
-    assert_eq!(run(&["embed"]).status.code(), Some(1));
+    assert_eq!(run(&["embed"]).status.code(), Some(2));
+    assert_eq!(text(&run(&["--version"]).stdout), concat!("wisp ", env!("CARGO_PKG_VERSION"), "\n"));
+    let lenient = wisp(&["embed"]).env("WISP_NO_NORMALIZE", "1").output().expect("runs");
+    assert!(text(&lenient.stderr).contains("no texts"), "{}", text(&lenient.stderr));
     assert_eq!(run(&["embed", "--format", "xml", "a"]).status.code(), Some(2));
     assert_eq!(run(&["embed", "--backend", "tpu", "a"]).status.code(), Some(2));
     assert_eq!(run(&["no-such-command"]).status.code(), Some(2));

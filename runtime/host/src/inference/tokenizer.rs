@@ -1,6 +1,7 @@
 //! `wisp:inference/tokenizer`: texts to tensors without a detour through guest memory.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::time::Instant;
 use wasmtime::component::Resource;
@@ -57,18 +58,37 @@ impl Encoding {
     }
 }
 
+/// Tells work on another thread that nobody waits for it any more.
+struct CancelOnDrop(Arc<AtomicBool>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 async fn encode(
     model: &Arc<GrantedModel>,
     texts: Vec<String>,
     options: EncodeOptions,
 ) -> Result<Vec<Vec<u32>>, CallTokenizerError> {
     let (specials, truncate) = (options.add_special_tokens, options.truncate);
+    let tokenizer = model.require_tokenizer()?;
     let bytes: usize = texts.iter().map(String::len).sum();
     if bytes < BLOCKING_BYTES {
-        return Ok(model.require_tokenizer()?.encode(texts, specials, truncate)?);
+        return Ok(tokenizer.encode(texts, specials, truncate)?);
     }
-    let model = Arc::clone(model);
-    let encode = move || Ok(model.require_tokenizer()?.encode(texts, specials, truncate)?);
+    // The permit goes with the work, which ends a little later than a request that is dropped.
+    let permit = Arc::clone(&tokenizer.permits).acquire_owned().await;
+    let permit = permit.map_err(|error| TokenizerError::Library(error.to_string()))?;
+    let guard = CancelOnDrop(Arc::new(AtomicBool::new(false)));
+    let (model, cancelled) = (Arc::clone(model), Arc::clone(&guard.0));
+    let encode = move || {
+        let _permit = permit;
+        let is_cancelled = || cancelled.load(Ordering::Relaxed);
+        let tokenizer = model.require_tokenizer()?;
+        Ok(tokenizer.encode_while_wanted(&texts, specials, truncate, &is_cancelled)?)
+    };
     let joined = tokio::task::spawn_blocking(encode).await;
     joined.unwrap_or_else(|error| Err(TokenizerError::Library(error.to_string()).into()))
 }

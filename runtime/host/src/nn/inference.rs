@@ -62,8 +62,13 @@ impl State {
 
     async fn infer(&mut self, model: &Arc<GrantedModel>, inputs: Vec<NamedTensor>) -> Result<Inferred, ComputeError> {
         let started_at = Instant::now();
+        self.waits_since = Some(started_at);
         let inferred = model.queue.infer(Batch::Padded(inputs), Some(self.deadline)).await;
+        self.waits_since = None;
         self.times.host += started_at.elapsed();
+        if let Err(ScheduleError::Overloaded { wait, .. }) = &inferred {
+            self.retry_after = Some(*wait);
+        }
         let inferred = inferred?;
         self.times.stages += inferred.times;
         self.computed_by = Some(Arc::clone(model));

@@ -90,7 +90,7 @@ fn download(request: &Request<'_>, context: Context<'_>) -> Result<PathBuf, Fetc
     })?;
     let status = watch(child, &folder, request.pin.size_bytes, context)?;
     if !status.success() {
-        return Err(failure(&messages, python));
+        return Err(failure(&messages, python, status));
     }
     let wheel = find_wheel(&folder)?.ok_or(FetchError::NoWheel)?;
     match request.pin.check(&wheel, &crate::NoProgress) {
@@ -141,7 +141,7 @@ fn size_bytes(folder: &Path) -> u64 {
 }
 
 /// What pip said last, or what its messages are known to mean.
-fn failure(messages: &Path, python: &OsStr) -> FetchError {
+fn failure(messages: &Path, python: &OsStr, status: ExitStatus) -> FetchError {
     let mut bytes = Vec::new();
     let read = File::open(messages).and_then(|file| file.take(MESSAGE_LIMIT_BYTES).read_to_end(&mut bytes));
     if let Err(source) = read {
@@ -153,7 +153,13 @@ fn failure(messages: &Path, python: &OsStr) -> FetchError {
     }
     let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let last = &lines[lines.len().saturating_sub(MESSAGE_LINES)..];
-    FetchError::Pip(if last.is_empty() { "it said nothing".to_owned() } else { last.join("; ") })
+    let said = match last.is_empty() {
+        // What pip says goes to a file: no room for that either is the usual reason.
+        true => "said nothing, as it does where the disk is full".to_owned(),
+        false => format!("said: {}", last.join("; ")),
+    };
+    let hint = if last.is_empty() || text.contains("No space left") { super::SPACE_HINT } else { "" };
+    FetchError::Pip(format!("`{}` ended with {status} and {said}{hint}", python.display()))
 }
 
 fn find_wheel(folder: &Path) -> Result<Option<PathBuf>, FetchError> {

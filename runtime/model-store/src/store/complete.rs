@@ -52,6 +52,13 @@ impl Store {
         needed: &[&ModelFile],
         progress: &dyn Progress,
     ) -> Result<(), StoreError> {
+        if self.access == Access::Offline && !folder.path().exists() {
+            // A machine that may fetch nothing is left as it is, unless a file can be derived from the model's own.
+            let absent = self.absent(model, folder, needed, progress)?;
+            if absent.iter().all(|absent| absent.file.derived.is_none()) {
+                return Err(offline(model, folder, &absent));
+            }
+        }
         let lock = folder.lock(progress)?;
         let absent = self.absent(model, folder, needed, progress)?;
         let (derived, mut fetched): (Vec<_>, Vec<_>) =

@@ -264,16 +264,33 @@ fn verify_reads_what_stamps_vouch_for() {
 }
 
 #[test]
-fn discarding_empties_the_cache_and_leaves_the_folder() {
+fn renewing_replaces_the_cache_and_leaves_the_models_own_folder() {
     let bench = Bench::new();
-    let own = bench.path("model/model.safetensors");
-    fs::write(&own, b"weights").expect("writable");
+    let own = bench.path("model/tokenizer.json");
+    fs::write(&own, FILES[2].1).expect("writable");
     let store = bench.store(Access::Online);
-    store.discard(&bench.open(), &NoProgress).expect("nothing is there yet");
     bench.ensure(Access::Online, &NoProgress).expect("the source has the rest");
-    store.discard(&bench.open(), &NoProgress).expect("own cache");
-    assert_eq!(bench.states(), [FileState::Unchecked, FileState::Missing, FileState::Missing]);
+    fs::write(bench.cached("model.safetensors"), b"damaged").expect("writable");
+    store.renew(&bench.open(), &NoProgress).expect("the source has the rest");
+    assert_eq!(fs::read(bench.cached("model.safetensors")).expect("there"), b"weights");
     assert!(own.exists());
+    let beside = fs::read_dir(bench.path("home/models/tiny")).expect("there").count();
+    assert_eq!(beside, 1, "the folder of fresh files is gone");
+    bench.ensure(Access::Offline, &NoProgress).expect("complete");
+}
+
+#[test]
+fn what_cannot_be_renewed_stays_as_it_was() {
+    let bench = Bench::new();
+    bench.ensure(Access::Online, &NoProgress).expect("the source has all");
+    let offline = bench.store(Access::Offline).renew(&bench.open(), &NoProgress).expect_err("fetching is off");
+    assert!(
+        offline.to_string().ends_with("leave out --force, or --offline (WISP_OFFLINE); nothing was deleted"),
+        "{offline}"
+    );
+    fs::remove_file(bench.path("source/model.safetensors")).expect("there");
+    bench.store(Access::Online).renew(&bench.open(), &NoProgress).expect_err("the source lacks a file");
+    bench.ensure(Access::Offline, &NoProgress).expect("the old files are there");
 }
 
 #[test]
