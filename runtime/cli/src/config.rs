@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use crate::output;
 use crate::placement::{self, ConfigOptions};
+use crate::{GlobalOptions, output};
 
 /// Check or print a configuration.
 #[derive(Subcommand)]
@@ -21,10 +21,17 @@ pub(crate) enum ConfigCommand {
 }
 
 impl ConfigCommand {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(self, options: &GlobalOptions) -> anyhow::Result<()> {
         match self {
             Self::Check { file } => {
                 let config = placement::read(&file)?;
+                let store = options.store()?;
+                let unknown = config.models.iter().filter_map(|(name, model)| {
+                    let error = store.open(&model.source).err()?;
+                    Some(format!("{}: models.{name}: {error}", file.display()))
+                });
+                let unknown: Vec<_> = unknown.collect();
+                anyhow::ensure!(unknown.is_empty(), "{}", unknown.join("\n"));
                 let (models, deployments) = (config.models.len(), config.deployments.len());
                 output::line(format_args!(
                     "{}: {models} models, {deployments} deployments, gRPC on {}",

@@ -11,6 +11,11 @@ pub(crate) fn guest(name: &str) -> Option<&'static [u8]> {
     GUESTS.iter().find(|(guest, _)| *guest == name).map(|(_, wasm)| *wasm)
 }
 
+/// Whether a configuration may name it. A binary without any guest does not know what another one has.
+pub(crate) fn may_be(name: &str) -> bool {
+    GUESTS.is_empty() || guest(name).is_some()
+}
+
 /// The names, for messages.
 pub(crate) fn names() -> String {
     let names: Vec<_> = GUESTS.iter().map(|(name, _)| format!("{BUILTIN_PREFIX}{name}")).collect();

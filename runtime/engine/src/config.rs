@@ -1,5 +1,6 @@
 //! The configuration, `wisp.toml`: what runs where, under which limits.
 
+mod bounds;
 mod file;
 mod limits;
 
@@ -87,19 +88,23 @@ impl Config {
     /// Reads and checks a file. Paths in it are relative to its folder.
     ///
     /// # Errors
-    /// [`ConfigError`] with file, line, column, and what was expected.
+    /// [`ConfigError`] with file, line, column, and what was expected, for every mistake.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        Self::parse(&text, path)
+        let bytes = std::fs::read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text = std::str::from_utf8(&bytes).map_err(|error| {
+            let (line, column) = file::position(&bytes, error.valid_up_to());
+            let message = "this is not UTF-8; convert the file, for example with iconv";
+            ConfigError::Invalid(format!("{}:{line}:{column}: {message}", path.display()))
+        })?;
+        file::parse(text, path, &check_guest_file).map_err(ConfigError::Invalid)
     }
 
-    /// Checks the text of a configuration; `origin` is the file it came from.
+    /// Checks the text of a configuration; `origin` is the file it came from. Looks at no other file.
     ///
     /// # Errors
     /// As [`Config::read`].
     pub fn parse(text: &str, origin: &Path) -> Result<Self, ConfigError> {
-        file::parse(text, origin).map_err(ConfigError::Invalid)
+        file::parse(text, origin, &|_| Ok(())).map_err(ConfigError::Invalid)
     }
 
     /// The configuration as text that [`Config::parse`] reads back.
@@ -107,6 +112,15 @@ impl Config {
     pub fn to_toml(&self) -> String {
         file::print(self)
     }
+}
+
+/// Whether a guest could be read from there.
+pub(crate) fn check_guest_file(path: &Path) -> Result<(), String> {
+    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
+        return Err("this is no regular file; give a .wasm file".to_owned());
+    }
+    Ok(())
 }
 
 impl Default for Config {

@@ -1,13 +1,14 @@
 //! A deployment: a guest, the models granted to it, and its limits, under a name.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use wisp_host::{GrantedModel, Grants, Guest, Host, Limits};
+use wisp_host::{GrantedModel, Grants, Guest, Host, HostConfig, Limits};
 use wisp_scheduler::HealthState;
 
-use crate::config::DeploymentConfig;
+use crate::config::{DeploymentConfig, check_guest_file};
 use crate::{BUILTIN_PREFIX, StartError, builtin};
 
 /// A deployment in service.
@@ -85,9 +86,12 @@ fn builtin_guest(deployment: &str, guest: &str) -> Result<&'static [u8], StartEr
 }
 
 fn read_guest(deployment: &str, path: &Path) -> Result<Vec<u8>, StartError> {
-    std::fs::read(path).map_err(|source| StartError::GuestFile {
-        deployment: deployment.to_owned(),
-        path: path.to_owned(),
-        source,
-    })
+    let failed = |source| StartError::GuestFile { deployment: deployment.to_owned(), path: path.to_owned(), source };
+    // Reading a pipe or a device would wait, or never end.
+    check_guest_file(path).map_err(|reason| failed(std::io::Error::other(reason)))?;
+    let mut wasm = Vec::new();
+    // One byte more than is compiled, so that a file that is too long is refused by name of the limit.
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(HostConfig::default().max_module_bytes as u64 + 1).read_to_end(&mut wasm).map_err(failed)?;
+    Ok(wasm)
 }

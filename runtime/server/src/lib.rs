@@ -7,10 +7,12 @@
 
 #![forbid(unsafe_code)]
 
+mod connection;
 mod deadline;
 mod embed;
 mod error;
 mod readiness;
+mod receive;
 mod serve;
 mod status;
 

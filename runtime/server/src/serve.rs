@@ -12,7 +12,8 @@ use wisp_proto::v1::inference_service_server::InferenceServiceServer;
 
 use crate::deadline::DeadlineLayer;
 use crate::embed::Inference;
-use crate::{ServeError, readiness};
+use crate::receive::ReceiveLayer;
+use crate::{ServeError, connection, readiness};
 
 /// Longest time that requests in the engine are waited for when the service stops.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(30);
@@ -60,22 +61,28 @@ impl Server {
         let (health, health_service) = tonic_health::server::health_reporter();
         // Before the first connection: whoever asks is told the truth.
         readiness::publish(&self.engine.health(), &health).await;
-        let message_bytes = self.engine.limits().message_bytes;
+        let limits = self.engine.limits().clone();
+        let message_bytes = limits.message_bytes;
+        let keepalive = Duration::from_millis(limits.keepalive_ms);
+        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        let handshake = Duration::from_millis(limits.handshake_ms);
+        let connections = connection::accept(incoming, limits.connections, handshake);
         let inference = InferenceServiceServer::new(Inference { engine: self.engine.clone() })
             .max_decoding_message_size(message_bytes)
             // Answers are as large as the limits on texts allow; cutting them off here would lose the work.
             .max_encoding_message_size(usize::MAX);
         let closing = CancellationToken::new();
         let serving = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(keepalive))
+            .http2_keepalive_timeout(Some(keepalive))
+            .max_concurrent_streams(Some(limits.connection_requests))
+            .layer(ReceiveLayer { limit: Duration::from_millis(limits.receive_ms) })
             .layer(DeadlineLayer { message_limit_bytes: message_bytes })
             .add_service(health_service)
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?)
             .add_service(inference)
-            .serve_with_incoming_shutdown(
-                TcpIncoming::from(self.listener).with_nodelay(Some(true)),
-                closing.clone().cancelled_owned(),
-            );
+            .serve_with_incoming_shutdown(connections, closing.clone().cancelled_owned());
         let mut serving = std::pin::pin!(serving);
         tokio::select! {
             ended = &mut serving => {

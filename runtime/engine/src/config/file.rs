@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use wisp_core::{Placement, StaticShape};
 
-use super::{Config, DeploymentConfig, GuestLimits, ModelConfig, RequestLimits, ServerConfig};
-use crate::BUILTIN_PREFIX;
+use super::{Config, DeploymentConfig, GuestLimits, ModelConfig, RequestLimits, ServerConfig, bounds};
+use crate::{BUILTIN_PREFIX, builtin};
 
 /// Names of deployments, models and aliases: they stand in messages, metrics and file names.
 const NAME_LIMIT_CHARS: usize = 63;
@@ -32,7 +32,7 @@ struct File {
 #[serde(default, deny_unknown_fields)]
 struct Server {
     grpc: Option<Spanned<String>>,
-    limits: RequestLimits,
+    limits: Option<Spanned<RequestLimits>>,
 }
 
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ struct Model {
     /// Pairs of rows and length.
     #[serde(default)]
     static_shapes: Vec<Spanned<[usize; 2]>>,
-    memory_bytes: Option<u64>,
+    memory_bytes: Option<Spanned<u64>>,
 }
 
 #[derive(Deserialize)]
@@ -52,8 +52,7 @@ struct Model {
 struct Deployment {
     guest: Spanned<String>,
     models: BTreeMap<Spanned<String>, Spanned<String>>,
-    #[serde(default)]
-    limits: GuestLimits,
+    limits: Option<Spanned<GuestLimits>>,
 }
 
 /// A problem at a place in the text.
@@ -62,10 +61,16 @@ struct Problem {
     message: String,
 }
 
-/// Reads and checks; the error starts with file, line and column.
-pub(super) fn parse(text: &str, origin: &Path) -> Result<Config, String> {
+/// Reads and checks. Every line of the error is one mistake and starts with file, line and column.
+///
+/// `check_guest` says what is wrong with the file of a guest, if anything is.
+pub(super) fn parse(
+    text: &str,
+    origin: &Path,
+    check_guest: &dyn Fn(&Path) -> Result<(), String>,
+) -> Result<Config, String> {
     let located = |problem: Problem| {
-        let (line, column) = position(text, problem.span.start);
+        let (line, column) = position(text.as_bytes(), problem.span.start);
         format!("{}:{line}:{column}: {}", origin.display(), problem.message)
     };
     let file: File = toml::from_str(text).map_err(|error| {
@@ -73,77 +78,190 @@ pub(super) fn parse(text: &str, origin: &Path) -> Result<Config, String> {
         located(Problem { span, message: error.message().to_owned() })
     })?;
     let folder = origin.parent().unwrap_or(Path::new("."));
-    check(file, folder).map_err(located)
+    let mut checker = Checker { folder, check_guest, problems: Vec::new() };
+    let config = checker.check(file);
+    let mut problems = checker.problems;
+    problems.sort_by_key(|problem| problem.span.start);
+    if problems.is_empty() {
+        return Ok(config);
+    }
+    Err(problems.into_iter().map(located).collect::<Vec<_>>().join("\n"))
 }
 
 /// Line and column of a byte, both from 1.
-fn position(text: &str, offset: usize) -> (usize, usize) {
-    let before = &text.as_bytes()[..offset.min(text.len())];
+pub(super) fn position(text: &[u8], offset: usize) -> (usize, usize) {
+    let before = &text[..offset.min(text.len())];
     let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
     let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
     (line, String::from_utf8_lossy(&before[line_start..]).chars().count() + 1)
 }
 
-fn check(file: File, folder: &Path) -> Result<Config, Problem> {
-    let defaults = Config::default();
-    let server = check_server(file.server)?;
-    let mut models = BTreeMap::new();
-    for (name, model) in file.models {
-        let model = check_model(&name, model, folder)?;
-        models.insert(checked_name(name)?, model);
-    }
-    let models = if models.is_empty() { defaults.models } else { models };
-    let mut deployments = BTreeMap::new();
-    for (name, deployment) in file.deployments {
-        let deployment = check_deployment(deployment, &models, folder)?;
-        deployments.insert(checked_name(name)?, deployment);
-    }
-    if deployments.is_empty() {
-        // A file that only moves the listener keeps the built-in deployment, as long as its model is still there.
-        deployments = defaults.deployments;
-        deployments.retain(|_, deployment| deployment.models.values().all(|model| models.contains_key(model)));
-    }
-    if deployments.is_empty() {
-        let message = "no deployment is configured; add [deployments.NAME] with guest and models".to_owned();
-        return Err(Problem { span: 0..0, message });
-    }
-    Ok(Config { server, models, deployments })
+/// Checks everything, and notes what is wrong instead of ending at the first mistake.
+struct Checker<'a> {
+    folder: &'a Path,
+    check_guest: &'a dyn Fn(&Path) -> Result<(), String>,
+    problems: Vec<Problem>,
 }
 
-fn check_server(server: Server) -> Result<ServerConfig, Problem> {
-    let grpc = match server.grpc {
-        Some(text) => text.get_ref().parse().map_err(|_| Problem {
-            span: text.span(),
-            message: format!("`{}` is not an address; write IP:PORT, such as 127.0.0.1:50051", text.get_ref()),
-        })?,
-        None => ServerConfig::default().grpc,
-    };
-    Ok(ServerConfig { grpc, limits: server.limits })
-}
-
-fn check_model(name: &Spanned<String>, model: Model, folder: &Path) -> Result<ModelConfig, Problem> {
-    let defaults = ModelConfig::default();
-    let source = match model.source {
-        Some(source) => resolve(source.get_ref(), folder),
-        None => name.get_ref().clone(),
-    };
-    let placement = match model.placement {
-        Some(list) if list.get_ref().is_empty() => {
-            let message = "placement is empty; list at least one backend:device, such as \"ort:cpu\"".to_owned();
-            return Err(Problem { span: list.span(), message });
+impl Checker<'_> {
+    fn check(&mut self, file: File) -> Config {
+        let defaults = Config::default();
+        let server = self.server(file.server);
+        let mut models = BTreeMap::new();
+        for (name, model) in file.models {
+            let model = self.model(&name, model);
+            let name = self.name(name);
+            models.insert(name, model);
         }
-        Some(list) => list.into_inner().into_iter().map(check_placement).collect::<Result<_, _>>()?,
-        None => defaults.placement,
-    };
-    let precision = match model.precision {
-        Some(text) => text.get_ref().parse().map_err(|error: wisp_core::PrecisionError| Problem {
-            span: text.span(),
-            message: format!("{error}, or auto"),
-        })?,
-        None => defaults.precision,
-    };
-    let static_shapes = model.static_shapes.into_iter().map(check_shape).collect::<Result<_, _>>()?;
-    Ok(ModelConfig { source, placement, precision, static_shapes, memory_bytes: model.memory_bytes })
+        let models = if models.is_empty() { defaults.models } else { models };
+        let mut deployments = BTreeMap::new();
+        for (name, deployment) in file.deployments {
+            let deployment = self.deployment(&name, deployment, &models);
+            let name = self.name(name);
+            deployments.insert(name, deployment);
+        }
+        if deployments.is_empty() {
+            // A file that only moves the listener keeps the built-in deployment, as long as its model is still there.
+            deployments = defaults.deployments;
+            deployments.retain(|_, deployment| deployment.models.values().all(|model| models.contains_key(model)));
+        }
+        // A model that is wrong is told already, and may be the one that the built-in deployment lacks.
+        if deployments.is_empty() && self.problems.is_empty() {
+            self.note(0..0, "no deployment is configured; add [deployments.NAME] with guest and models".to_owned());
+        }
+        Config { server, models, deployments }
+    }
+
+    fn note(&mut self, span: Range<usize>, message: String) {
+        self.problems.push(Problem { span, message });
+    }
+
+    /// The value, or `fallback` in its place when it is wrong: the configuration is then never used.
+    fn keep<T>(&mut self, result: Result<T, Problem>, fallback: T) -> T {
+        result.unwrap_or_else(|problem| {
+            self.problems.push(problem);
+            fallback
+        })
+    }
+
+    fn server(&mut self, server: Server) -> ServerConfig {
+        let defaults = ServerConfig::default();
+        let grpc = server.grpc.map_or(Ok(defaults.grpc), |text| {
+            text.get_ref().parse().map_err(|_| Problem {
+                span: text.span(),
+                message: format!("`{}` is not an address; write IP:PORT, such as 127.0.0.1:50051", text.get_ref()),
+            })
+        });
+        let limits = match server.limits {
+            Some(limits) => {
+                bounds::server(limits.get_ref()).into_iter().for_each(|message| self.note(limits.span(), message));
+                limits.into_inner()
+            }
+            None => defaults.limits,
+        };
+        ServerConfig { grpc: self.keep(grpc, defaults.grpc), limits }
+    }
+
+    fn model(&mut self, name: &Spanned<String>, model: Model) -> ModelConfig {
+        let defaults = ModelConfig::default();
+        let source = match model.source {
+            Some(source) => {
+                if source.get_ref().is_empty() {
+                    self.note(source.span(), "source is empty; name a model, or a folder with a model.toml".to_owned());
+                }
+                resolve(source.get_ref(), self.folder)
+            }
+            None => name.get_ref().clone(),
+        };
+        let placement = match model.placement {
+            Some(list) => {
+                if list.get_ref().is_empty() {
+                    let message = "placement is empty; list at least one backend:device, such as \"ort:cpu\"";
+                    self.note(list.span(), message.to_owned());
+                }
+                let checked = list.into_inner().into_iter().map(check_placement);
+                checked.filter_map(|placement| self.keep(placement.map(Some), None)).collect()
+            }
+            None => defaults.placement,
+        };
+        let precision = model.precision.map_or(Ok(defaults.precision), |text| {
+            text.get_ref().parse().map_err(|error: wisp_core::PrecisionError| Problem {
+                span: text.span(),
+                message: format!("{error}, or auto"),
+            })
+        });
+        let precision = self.keep(precision, defaults.precision);
+        let shapes = model.static_shapes.into_iter().map(check_shape);
+        let static_shapes = shapes.filter_map(|shape| self.keep(shape.map(Some), None)).collect();
+        if let Some(memory_bytes) = model.memory_bytes.as_ref().filter(|bytes| *bytes.get_ref() == 0) {
+            let message = format!("models.{}.memory_bytes is 0; leave it out for no limit", name.get_ref());
+            self.note(memory_bytes.span(), message);
+        }
+        let memory_bytes = model.memory_bytes.map(Spanned::into_inner);
+        ModelConfig { source, placement, precision, static_shapes, memory_bytes }
+    }
+
+    fn deployment(
+        &mut self,
+        name: &Spanned<String>,
+        deployment: Deployment,
+        models: &BTreeMap<String, ModelConfig>,
+    ) -> DeploymentConfig {
+        let mut grants = BTreeMap::new();
+        for (alias, model) in deployment.models {
+            if !models.contains_key(model.get_ref()) {
+                let known: Vec<_> = models.keys().map(|name| format!("`{name}`")).collect();
+                let (model_name, known) = (model.get_ref(), known.join(", "));
+                let message =
+                    format!("model `{model_name}` is not configured; add [models.{model_name}] or use one of {known}");
+                self.note(model.span(), message);
+            }
+            let alias = self.name(alias);
+            grants.insert(alias, model.into_inner());
+        }
+        let guest = self.guest(deployment.guest);
+        let limits = match deployment.limits {
+            Some(limits) => {
+                let wrong = bounds::guest(name.get_ref(), limits.get_ref());
+                wrong.into_iter().for_each(|message| self.note(limits.span(), message));
+                limits.into_inner()
+            }
+            None => GuestLimits::default(),
+        };
+        DeploymentConfig { guest, models: grants, limits }
+    }
+
+    fn guest(&mut self, guest: Spanned<String>) -> String {
+        let span = guest.span();
+        let guest = guest.into_inner();
+        if guest.is_empty() {
+            self.note(span, "guest is empty; write builtin:NAME or the path of a .wasm file".to_owned());
+            return guest;
+        }
+        if let Some(name) = guest.strip_prefix(BUILTIN_PREFIX) {
+            if !builtin::may_be(name) {
+                let message = format!("guest `{guest}` is not in this binary; it has {}", builtin::names());
+                self.note(span, message);
+            }
+            return guest;
+        }
+        let path = self.folder.join(guest);
+        if let Err(reason) = (self.check_guest)(&path) {
+            self.note(span, format!("guest {}: {reason}", path.display()));
+        }
+        path.display().to_string()
+    }
+
+    fn name(&mut self, name: Spanned<String>) -> String {
+        let is_valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let text = name.get_ref();
+        if text.is_empty() || text.len() > NAME_LIMIT_CHARS || !text.chars().all(is_valid) {
+            let message =
+                format!("`{text}` is no name; use 1 to {NAME_LIMIT_CHARS} of a-z, A-Z, 0-9, `-`, `_` and `.`");
+            self.note(name.span(), message);
+        }
+        name.into_inner()
+    }
 }
 
 fn check_shape(shape: Spanned<[usize; 2]>) -> Result<StaticShape, Problem> {
@@ -158,40 +276,6 @@ fn check_shape(shape: Spanned<[usize; 2]>) -> Result<StaticShape, Problem> {
 fn check_placement(text: Spanned<String>) -> Result<Placement, Problem> {
     let parsed = text.get_ref().parse();
     parsed.map_err(|error: wisp_core::PlacementError| Problem { span: text.span(), message: error.to_string() })
-}
-
-fn check_deployment(
-    deployment: Deployment,
-    models: &BTreeMap<String, ModelConfig>,
-    folder: &Path,
-) -> Result<DeploymentConfig, Problem> {
-    let mut grants = BTreeMap::new();
-    for (alias, model) in deployment.models {
-        if !models.contains_key(model.get_ref()) {
-            let known: Vec<_> = models.keys().map(|name| format!("`{name}`")).collect();
-            let message = format!(
-                "model `{}` is not configured; add [models.{}] or use one of {}",
-                model.get_ref(),
-                model.get_ref(),
-                known.join(", ")
-            );
-            return Err(Problem { span: model.span(), message });
-        }
-        grants.insert(alias.into_inner(), model.into_inner());
-    }
-    let guest = deployment.guest.into_inner();
-    let guest = if guest.starts_with(BUILTIN_PREFIX) { guest } else { folder.join(guest).display().to_string() };
-    Ok(DeploymentConfig { guest, models: grants, limits: deployment.limits })
-}
-
-fn checked_name(name: Spanned<String>) -> Result<String, Problem> {
-    let is_valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let text = name.get_ref();
-    if text.is_empty() || text.len() > NAME_LIMIT_CHARS || !text.chars().all(is_valid) {
-        let message = format!("`{text}` is no name; use 1 to {NAME_LIMIT_CHARS} of a-z, A-Z, 0-9, `-`, `_` and `.`");
-        return Err(Problem { span: name.span(), message });
-    }
-    Ok(name.into_inner())
 }
 
 /// A source that looks like a path is one, relative to the configuration; anything else is a name.

@@ -16,11 +16,31 @@ pub struct RequestLimits {
     pub text_bytes: usize,
     /// Requests in the engine at one time; more are refused with RESOURCE_EXHAUSTED.
     pub inflight_requests: u32,
+    /// Connections at one time; more are closed at once.
+    pub connections: usize,
+    /// Requests at one time on one connection; clients hold back more.
+    pub connection_requests: u32,
+    /// Milliseconds until a new connection must have spoken HTTP/2.
+    pub handshake_ms: u64,
+    /// Milliseconds in which the whole message of a request must arrive.
+    pub receive_ms: u64,
+    /// Milliseconds of silence after which a connection is asked whether it lives; it has as long again to answer.
+    pub keepalive_ms: u64,
 }
 
 impl Default for RequestLimits {
     fn default() -> Self {
-        Self { message_bytes: 16 << 20, texts: 4096, text_bytes: 1 << 20, inflight_requests: 256 }
+        Self {
+            message_bytes: 16 << 20,
+            texts: 4096,
+            text_bytes: 1 << 20,
+            inflight_requests: 256,
+            connections: 1024,
+            connection_requests: 256,
+            handshake_ms: 10_000,
+            receive_ms: 30_000,
+            keepalive_ms: 20_000,
+        }
     }
 }
 

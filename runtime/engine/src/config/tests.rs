@@ -87,3 +87,45 @@ fn every_mistake_is_located_and_explained() {
         assert_eq!(parse(text).expect_err(message), message, "{text}");
     }
 }
+
+#[test]
+fn every_mistake_of_a_file_is_reported() {
+    let text = "[server]\ngrpc = \"here\"\nlimits = { texts = 0, inflight_requests = 0 }\n[models.m]\nsource = \"\"\n\
+                memory_bytes = 0\n[deployments.d]\nguest = \"\"\nmodels = { \"a b\" = \"nope\" }\nlimits = { wall_ms = 0 }\n";
+    let said = parse(text).expect_err("nine mistakes");
+    for (line, message) in [
+        "2:8: `here` is not an address",
+        "3:10: server.limits.texts is 0; it can be 1 to 1000000",
+        "3:10: server.limits.inflight_requests is 0",
+        "5:10: source is empty",
+        "6:16: models.m.memory_bytes is 0",
+        "8:9: guest is empty",
+        "9:12: `a b` is no name",
+        "9:20: model `nope` is not configured",
+        "10:10: deployments.d.limits.wall_ms is 0",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let found = said.lines().nth(line).unwrap_or_default();
+        assert!(found.starts_with(&format!("etc/wisp.toml:{message}")), "{message}: {said}");
+    }
+}
+
+#[test]
+fn a_file_is_read_with_its_guests_and_its_encoding() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let path = folder.path().join("wisp.toml");
+    let text = "[deployments.d]\nguest = \"g.wasm\"\nmodels = {}\n";
+    std::fs::write(&path, text).expect("written");
+    let missing = Config::read(&path).expect_err("no guest").to_string();
+    assert!(missing.contains("wisp.toml:2:9: guest ") && missing.contains("No such file"), "{missing}");
+    std::fs::create_dir(folder.path().join("g.wasm")).expect("made");
+    assert!(Config::read(&path).expect_err("a folder").to_string().contains("this is no regular file"));
+    std::fs::remove_dir(folder.path().join("g.wasm")).expect("there");
+    std::fs::write(folder.path().join("g.wasm"), b"").expect("written");
+    Config::read(&path).expect("is there now");
+    std::fs::write(&path, b"[server]\n# caf\xE9\n").expect("written");
+    let encoding = Config::read(&path).expect_err("Latin-1").to_string();
+    assert!(encoding.contains("wisp.toml:2:6: this is not UTF-8"), "{encoding}");
+}
