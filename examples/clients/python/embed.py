@@ -17,6 +17,9 @@ PROTO_FOLDER = Path(__file__).resolve().parents[3] / "proto"
 CONNECT_LIMIT_S = 5.0
 RESPONSE_LIMIT_BYTES = 64 << 20
 
+# Comparing each text with every other takes the square of their number, and seconds from here on.
+NEIGHBOUR_TEXTS = 200
+
 
 class ClientError(Exception):
     """What went wrong, as the user should read it."""
@@ -59,6 +62,8 @@ def cosine(a, b):
 def nearest(vectors):
     """For each vector the index of its nearest neighbour among the others and their cosine; None for a single one."""
     found = []
+    if len(vectors) > NEIGHBOUR_TEXTS:
+        return [None] * len(vectors)
     for index, vector in enumerate(vectors):
         others = [(cosine(vector, other), -position) for position, other in enumerate(vectors) if position != index]
         best = max(others, default=None)
@@ -74,8 +79,14 @@ def readable_time(ns):
     return f"{ns // 1000} µs" if ns >= 1000 else f"{ns} ns"
 
 
+def printable(text):
+    """The text without what would move the cursor or colour the terminal."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
 def report(texts, response, round_trip_ns):
     """The answer, as a person wants to read it."""
+    texts = [printable(text) for text in texts]
     vectors = [embedding.values for embedding in response.embeddings]
     rows = [("text", "nearest neighbour", "cosine")]
     for text, neighbour in zip(texts, nearest(vectors)):
@@ -83,6 +94,9 @@ def report(texts, response, round_trip_ns):
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = [f"{row[0]:{widths[0]}} │ {row[1]:{widths[1]}} │ {row[2]:>{widths[2]}}" for row in rows]
     lines.insert(1, "─┼─".join("─" * width for width in widths))
+
+    if len(vectors) > NEIGHBOUR_TEXTS:
+        lines.append(f"(no neighbours: they are looked for among {NEIGHBOUR_TEXTS} texts at most)")
 
     timing, placement = response.timing, response.placement
     stages = " · ".join(
@@ -129,7 +143,10 @@ def main():
     try:
         texts = read_texts(arguments.texts)
         response, round_trip_ns = embed(arguments.endpoint, arguments.deployment, texts)
-        print(report(texts, response, round_trip_ns))
+        print(report(texts, response, round_trip_ns), flush=True)
+    except BrokenPipeError:
+        # Who reads has seen enough. Python flushes once more when it ends, into nothing then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except ClientError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

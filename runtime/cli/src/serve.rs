@@ -9,7 +9,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use wisp_engine::{Config, Engine};
 use wisp_model_store::Store;
-use wisp_server::Server;
+use wisp_server::{Reserved, Server};
 
 use crate::GlobalOptions;
 use crate::placement::{ConfigOptions, PlacementOptions};
@@ -62,7 +62,7 @@ async fn serve(config: Config, store: Store) -> anyhow::Result<()> {
     // Installed before anything slow: a signal while models load must not kill the process half-way in a download.
     let mut terminate = signal(SignalKind::terminate()).context("signal handler")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("signal handler")?;
-    let server_config = config.server.clone();
+    let reserved = Reserved::new(&config.server)?;
     let starting = tokio::task::spawn_blocking(move || Engine::start(config, &store, &Console::new()));
     let engine = tokio::select! {
         started = starting => started.context("start")??,
@@ -70,7 +70,7 @@ async fn serve(config: Config, store: Store) -> anyhow::Result<()> {
         _ = interrupt.recv() => return Err(Interrupted::INTERRUPT.into()),
     };
     report(&engine);
-    let server = Server::bind(engine, &server_config).await?;
+    let server = Server::listen(engine, reserved)?;
     announce(server.grpc_address())?;
     let drained = server
         .run(async move {

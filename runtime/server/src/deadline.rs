@@ -1,7 +1,7 @@
-//! Deadlines of clients, and the two statuses in which the transport's choice is not the one that clients expect.
+//! Deadlines of clients, and the three statuses in which the transport's choice is not the one that clients expect.
 //!
-//! The transport answers CANCELLED when the time of `grpc-timeout` is over, and OUT_OF_RANGE to a message over the limit;
-//! clients know these as DEADLINE_EXCEEDED and RESOURCE_EXHAUSTED. This layer lies inside the transport's own timeout
+//! The transport answers CANCELLED when the time of `grpc-timeout` is over, OUT_OF_RANGE to a message over the limit, and
+//! INTERNAL to a malformed one; clients know these as DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED and INVALID_ARGUMENT. This layer lies inside the transport's own timeout
 //! and fires a moment earlier.
 
 use std::pin::Pin;
@@ -20,6 +20,9 @@ const MARGIN: Duration = Duration::from_millis(2);
 const TIMEOUT_HEADER: &str = "grpc-timeout";
 const STATUS_HEADER: &str = "grpc-status";
 const MESSAGE_HEADER: &str = "grpc-message";
+
+/// How prost's errors start in a header.
+const UNDECODABLE: &str = "failed%20to%20decode%20Protobuf%20message";
 
 /// When the client stops waiting; an extension of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +85,8 @@ where
     }
 }
 
-/// Turns OUT_OF_RANGE, which nothing but the transport's message limit gives, into what clients expect.
+/// Turns OUT_OF_RANGE, which nothing but the transport's message limit gives, and INTERNAL for a malformed message into what
+/// clients expect.
 fn correct<B>(mut response: Response<B>, message_limit_bytes: usize) -> Response<B> {
     if is_status(response.headers(), Code::OutOfRange) {
         let message = format!("the message is larger than {message_limit_bytes} bytes (server.limits.message_bytes)");
@@ -92,7 +96,17 @@ fn correct<B>(mut response: Response<B>, message_limit_bytes: usize) -> Response
             headers.insert(MESSAGE_HEADER, message);
         }
     }
+    if is_status(response.headers(), Code::Internal) && is_undecodable(response.headers()) {
+        // The transport takes the blame for a message that its sender got wrong.
+        response.headers_mut().insert(STATUS_HEADER, HeaderValue::from(Code::InvalidArgument as i32));
+    }
     response
+}
+
+/// Whether the transport could not read the message of the request; its own words, percent-encoded.
+fn is_undecodable(headers: &HeaderMap) -> bool {
+    let message = headers.get(MESSAGE_HEADER).and_then(|message| message.to_str().ok());
+    message.is_some_and(|message| message.starts_with(UNDECODABLE))
 }
 
 fn is_status(headers: &HeaderMap, code: Code) -> bool {
@@ -143,6 +157,15 @@ mod tests {
         let request = Request::builder().header(TIMEOUT_HEADER, "50m").body(()).expect("valid");
         let response = service.call(request).await.expect("answered");
         assert!(is_status(response.headers(), Code::DeadlineExceeded));
+    }
+
+    #[test]
+    fn a_malformed_message_is_its_senders_fault() {
+        let undecodable = Status::internal("failed to decode Protobuf message: buffer underflow");
+        let response = correct(undecodable.into_http::<()>(), 0);
+        assert!(is_status(response.headers(), Code::InvalidArgument));
+        let other = correct(Status::internal("the guest trapped").into_http::<()>(), 0);
+        assert!(is_status(other.headers(), Code::Internal));
     }
 
     #[tokio::test]

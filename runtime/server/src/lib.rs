@@ -17,4 +17,4 @@ mod serve;
 mod status;
 
 pub use error::ServeError;
-pub use serve::{DRAIN_LIMIT, Drained, Server};
+pub use serve::{DRAIN_LIMIT, Drained, Reserved, Server};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
@@ -21,6 +21,15 @@ pub const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 /// Longest time that open connections are waited for after that; a client that ignores GOAWAY must not hold the process.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
+/// Connections that the system completes before they are accepted.
+const BACKLOG: u32 = 1024;
+
+/// An address that is ours, where nobody can connect yet.
+pub struct Reserved {
+    socket: TcpSocket,
+    address: SocketAddr,
+}
+
 /// A service that listens and does not serve yet.
 pub struct Server {
     engine: Engine,
@@ -35,14 +44,32 @@ pub struct Drained {
     pub abandoned_requests: usize,
 }
 
-impl Server {
-    /// Listens on the configured address.
+impl Reserved {
+    /// Takes the configured address: whoever starts a service learns that it is in use before anything is loaded.
     ///
     /// # Errors
     /// [`ServeError::Bind`].
-    pub async fn bind(engine: Engine, config: &ServerConfig) -> Result<Self, ServeError> {
-        let bind_error = |source| ServeError::Bind { address: config.grpc, source };
-        let listener = TcpListener::bind(config.grpc).await.map_err(bind_error)?;
+    pub fn new(config: &ServerConfig) -> Result<Self, ServeError> {
+        Self::bind(config.grpc).map_err(|source| ServeError::Bind { address: config.grpc, source })
+    }
+
+    fn bind(address: SocketAddr) -> std::io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // As every server does on Unix: connections of the one before that are still closing must not keep it away.
+        socket.set_reuseaddr(cfg!(unix))?;
+        socket.bind(address)?;
+        Ok(Self { socket, address })
+    }
+}
+
+impl Server {
+    /// Listens on the reserved address.
+    ///
+    /// # Errors
+    /// [`ServeError::Bind`].
+    pub fn listen(engine: Engine, reserved: Reserved) -> Result<Self, ServeError> {
+        let bind_error = |source| ServeError::Bind { address: reserved.address, source };
+        let listener = reserved.socket.listen(BACKLOG).map_err(bind_error)?;
         let address = listener.local_addr().map_err(bind_error)?;
         Ok(Self { engine, listener, address })
     }
@@ -119,4 +146,16 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(wisp_proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_in_use_is_refused_before_anything_is_loaded() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let config = ServerConfig { grpc: taken.local_addr().expect("bound"), ..ServerConfig::default() };
+        assert!(matches!(Reserved::new(&config), Err(ServeError::Bind { .. })));
+    }
 }

@@ -131,6 +131,20 @@ fn both_clients_report_the_status_of_a_refused_call() {
 }
 
 #[test]
+fn the_python_client_shows_no_control_characters_and_no_neighbours_of_many() {
+    let test = "the_python_client_shows_no_control_characters_and_no_neighbours_of_many";
+    let Some(server) = Server::start(test) else { return };
+    if let Some(mut python) = python_client(test, &server.endpoint) {
+        let texts = (0..201).map(|index| format!("text \u{1b}[31m {index}"));
+        let output = output(python.args(texts));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && !text.contains('\u{1b}'), "{text}");
+        assert!(text.contains("no neighbours: they are looked for among 200 texts at most"), "{text}");
+    }
+    server.stop();
+}
+
+#[test]
 fn both_clients_refuse_input_that_is_not_utf8() {
     let test = "both_clients_refuse_input_that_is_not_utf8";
     // Reading comes before calling, so that no server is needed.
