@@ -68,7 +68,11 @@ async fn throughput() -> Result<Vec<(Placement, Precision)>> {
             Ok(engine) => engine,
             Err(error) => {
                 let reason = error.to_string();
-                println!("{:<24}{}", format!("{placement} {precision}"), reason.lines().last().unwrap_or_default().trim());
+                println!(
+                    "{:<24}{}",
+                    format!("{placement} {precision}"),
+                    reason.lines().last().unwrap_or_default().trim()
+                );
                 continue;
             }
         };
@@ -164,9 +168,5 @@ fn start(home: &Path, placement: Placement, precision: Precision) -> Result<Star
     }
     let text = String::from_utf8(output.stdout)?;
     let mut figures = text.split_whitespace().map(|figure| figure.parse::<f64>().unwrap_or(0.0) / 1e3);
-    Ok(Start {
-        milliseconds,
-        resident_mb: figures.next().unwrap_or(0.0),
-        peak_mb: figures.next().unwrap_or(0.0),
-    })
+    Ok(Start { milliseconds, resident_mb: figures.next().unwrap_or(0.0), peak_mb: figures.next().unwrap_or(0.0) })
 }

@@ -66,7 +66,11 @@ impl Bench {
 fn batch(lengths: &[usize]) -> Batch {
     let longest = lengths.iter().copied().max().expect("a row");
     let fill = |value: &dyn Fn(usize) -> i64| -> Vec<i64> {
-        lengths.iter().flat_map(|&length| (0..longest).map(move |at| (at < length, at))).map(|(is_in, at)| if is_in { value(at) } else { 0 }).collect()
+        lengths
+            .iter()
+            .flat_map(|&length| (0..longest).map(move |at| (at < length, at)))
+            .map(|(is_in, at)| if is_in { value(at) } else { 0 })
+            .collect()
     };
     let shape = [lengths.len(), longest];
     let named = |name: &str, values: &[i64]| NamedTensor::new(name, Tensor::from_slice(&shape, values).expect("fits"));
@@ -238,4 +242,31 @@ fn ir_is_read_with_its_weights_and_refused_without() {
     std::fs::remove_file(folder.path().join("model.bin")).expect("was written");
     let error = bench.refused(&request);
     assert!(matches!(error, BackendError::Model { .. }), "{error}");
+}
+
+#[test]
+fn nothing_of_a_cancelled_inference_reaches_the_next_one() {
+    let Some(bench) = Bench::get("nothing_of_a_cancelled_inference_reaches_the_next_one") else { return };
+    let mut fresh = bench.load(&bench.request());
+    let mut session = bench.load(&bench.request());
+    let canceller = session.canceller().expect("can be cancelled");
+    let mut cancelled = 0;
+    for round in 0..24_u64 {
+        let canceller = std::sync::Arc::clone(&canceller);
+        let stopper = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(1 + round * 3));
+            canceller.cancel();
+        });
+        let rows = 4 + usize::try_from(round % 5).expect("small");
+        let ended = session.run(&batch(&vec![180; rows]));
+        cancelled += usize::from(matches!(ended, Err(BackendError::Cancelled)));
+        for lengths in [&[9][..], &[180, 3], &[30, 31, 32]] {
+            let expected = outputs(fresh.as_mut(), &batch(lengths));
+            let actual = outputs(session.as_mut(), &batch(lengths));
+            assert_eq!(actual.0, expected.0, "round {round}, {lengths:?}");
+            assert!(cosine(&actual.1, &expected.1) >= 0.99999, "round {round}, {lengths:?}");
+        }
+        stopper.join().expect("does not panic");
+    }
+    assert!(cancelled >= 8, "{cancelled} of 24 were cancelled: too few to tell");
 }

@@ -156,7 +156,10 @@ fn start(
     loader.memory_limit_bytes = config.memory_bytes;
     let no_placement = |reasons| StartError::NoPlacement { model: name.to_owned(), reasons };
     let is_listed = |backend| config.placement.iter().any(|placement| placement.backend == backend);
-    let first = model.manifest.model_files().find(|file| file.precision.is_none() && file.backends.iter().any(|&backend| is_listed(backend)));
+    let first = model
+        .manifest
+        .model_files()
+        .find(|file| file.precision.is_none() && file.backends.iter().any(|&backend| is_listed(backend)));
     let subject = loader.subject(first).map_err(|reason| no_placement(vec![reason]))?;
 
     let mut reasons = Vec::new();

@@ -74,12 +74,8 @@ fn driven() -> (DrivenSession, Sender<Step>, Receiver<()>) {
     let (steps, step_receiver) = channel();
     let (started_sender, started) = channel();
     let (cancel_sender, cancellations) = channel();
-    let spec = TensorSpec {
-        name: "x".to_owned(),
-        data_type: DataType::F32,
-        shape: vec![wisp_core::Axis::Free],
-        below: None,
-    };
+    let spec =
+        TensorSpec { name: "x".to_owned(), data_type: DataType::F32, shape: vec![wisp_core::Axis::Free], below: None };
     let session = DrivenSession {
         info: SessionInfo {
             placement: Placement { backend: BackendId::Candle, device: Device::Cpu },

@@ -29,8 +29,9 @@ pub(super) struct OpenVinoSession {
 /// A compiled model with its one infer request; the request is dropped before the model.
 struct Runner {
     shape: Option<StaticShape>,
-    request: InferRequest,
-    _model: CompiledModel,
+    /// `None` after an inference that did not end well, until the next one makes a new request.
+    request: Option<InferRequest>,
+    model: CompiledModel,
 }
 
 /// Set by whoever no longer wants the inference, and cleared when the next one begins.
@@ -98,16 +99,17 @@ impl Session for OpenVinoSession {
         let (index, wanted) = self.choose(inputs)?;
         let (device, ragged) = (self.device(), self.ragged.as_ref());
         let runner = &mut self.runners[index];
-        let inputs = match runner.shape {
+        let shape = runner.shape;
+        let inputs = match shape {
             Some(shape) => shapes::filled(inputs, &self.info.signature, shape, ragged)?,
             None => inputs.into(),
         };
         self.is_cancelled.0.store(false, Ordering::Release);
-        runner.infer(&inputs, &self.is_cancelled.0).map_err(|error| failure(&error, device))?;
+        let request = runner.infer(&inputs, &self.is_cancelled.0).map_err(|error| failure(&error, device))?;
         let take = |spec: &wisp_core::TensorSpec| {
-            let output = runner.request.get_tensor(&spec.name).map_err(|error| run_error(&error))?;
+            let output = request.get_tensor(&spec.name).map_err(|error| run_error(&error))?;
             let output = NamedTensor::new(&*spec.name, value::from_openvino(&output)?);
-            match runner.shape {
+            match shape {
                 Some(shape) => Ok(shapes::cut(output, spec, shape, wanted)?),
                 None => Ok(output),
             }
@@ -130,24 +132,36 @@ impl Runner {
     fn new(compiled: Compiled) -> Result<Self, BackendError> {
         let Compiled { shape, mut model } = compiled;
         let request = model.create_infer_request().map_err(|error| run_error(&error))?;
-        Ok(Self { shape, request, _model: model })
+        Ok(Self { shape, request: Some(request), model })
     }
 
-    /// Runs in the background and waits, so that this thread can stop it: only the owner of a request may touch it.
-    fn infer(&mut self, inputs: &[NamedTensor], is_cancelled: &AtomicBool) -> Result<(), InferFailure> {
-        for input in inputs {
-            let tensor = value::to_openvino(&input.tensor).map_err(InferFailure::Input)?;
-            self.request.set_tensor(&input.name, &tensor).map_err(InferFailure::Library)?;
+    /// Runs one inference and returns the request that holds its outputs.
+    ///
+    /// A request that was cancelled or failed is not used again: it would give the next caller what is left of this one.
+    fn infer(&mut self, inputs: &[NamedTensor], is_cancelled: &AtomicBool) -> Result<&InferRequest, InferFailure> {
+        let mut request = match self.request.take() {
+            Some(request) => request,
+            None => self.model.create_infer_request().map_err(InferFailure::Library)?,
+        };
+        infer(&mut request, inputs, is_cancelled)?;
+        Ok(self.request.insert(request))
+    }
+}
+
+/// Runs in the background and waits, so that this thread can stop it: only the owner of a request may touch it.
+fn infer(request: &mut InferRequest, inputs: &[NamedTensor], is_cancelled: &AtomicBool) -> Result<(), InferFailure> {
+    for input in inputs {
+        let tensor = value::to_openvino(&input.tensor).map_err(InferFailure::Input)?;
+        request.set_tensor(&input.name, &tensor).map_err(InferFailure::Library)?;
+    }
+    request.infer_async().map_err(InferFailure::Library)?;
+    loop {
+        match request.wait(CANCEL_POLL_MS) {
+            Err(error) if error.kind == InferenceErrorKind::ResultNotReady => {}
+            result => return result.map_err(InferFailure::Library),
         }
-        self.request.infer_async().map_err(InferFailure::Library)?;
-        loop {
-            match self.request.wait(CANCEL_POLL_MS) {
-                Err(error) if error.kind == InferenceErrorKind::ResultNotReady => {}
-                result => return result.map_err(InferFailure::Library),
-            }
-            if is_cancelled.load(Ordering::Acquire) {
-                self.request.cancel().map_err(InferFailure::Library)?;
-            }
+        if is_cancelled.load(Ordering::Acquire) {
+            request.cancel().map_err(InferFailure::Library)?;
         }
     }
 }

@@ -10,7 +10,9 @@ use crate::support;
 /// A shared library whose initialiser does what `code` says, by the C compiler that Rust links with.
 fn library(folder: &Path, name: &str, code: &str) -> PathBuf {
     let source = folder.join(format!("{name}.c"));
-    let text = format!("#include <stdlib.h>\n#include <unistd.h>\n__attribute__((constructor)) static void begin(void) {{ {code} }}\n");
+    let text = format!(
+        "#include <stdlib.h>\n#include <unistd.h>\n__attribute__((constructor)) static void begin(void) {{ {code} }}\n"
+    );
     std::fs::write(&source, text).expect("written");
     let library = folder.join(format!("lib{name}.so"));
     let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();

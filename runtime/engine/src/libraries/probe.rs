@@ -74,7 +74,10 @@ fn wait(child: &mut Child) -> Result<ExitStatus, String> {
                 // It may have ended meanwhile; either way it is gone.
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(format!("a library hangs when it is loaded: nothing came within {} s", TIME_LIMIT.as_secs()));
+                return Err(format!(
+                    "a library hangs when it is loaded: nothing came within {} s",
+                    TIME_LIMIT.as_secs()
+                ));
             }
             Err(error) => return Err(format!("the process that looks at libraries is lost: {error}")),
         }

@@ -56,7 +56,10 @@ impl<'a> Loader<'a> {
     fn has_companions(&self) -> bool {
         let is_here = |file: &FileCheck| matches!(file.state, FileState::Verified | FileState::Unchecked);
         let installed = self.store.installed(self.model);
-        self.model.manifest.companions().all(|file| installed.iter().any(|check| check.path == file.path && is_here(check)))
+        self.model
+            .manifest
+            .companions()
+            .all(|file| installed.iter().any(|check| check.path == file.path && is_here(check)))
     }
 
     /// Loads one file of the model onto exactly this placement and precision.

@@ -32,8 +32,8 @@ async fn every_misbehaviour_has_its_error_and_the_next_request_works() {
     for (deployment, behaviour, kind, message) in [
         ("hostile", "trap", ErrorKind::Internal, "deployment `hostile`: the guest trapped: "),
         ("hostile", "stack", ErrorKind::Internal, "deployment `hostile`: the guest trapped: "),
-        ("impatient", "loop", ErrorKind::DeadlineExceeded, "did not answer within 400 ms (limits.wall_ms)"),
-        ("impatient", "spin-host", ErrorKind::DeadlineExceeded, "did not answer within 400 ms (limits.wall_ms)"),
+        ("impatient", "loop", ErrorKind::DeadlineExceeded, "no answer within 400 ms (limits.wall_ms)"),
+        ("impatient", "spin-host", ErrorKind::DeadlineExceeded, "no answer within 400 ms (limits.wall_ms)"),
         ("hostile", "allocate", ErrorKind::ResourceExhausted, "its limit is 67108864 (limits.memory_bytes)"),
         ("hostile", "many-tensors", ErrorKind::ResourceExhausted, "holds more than 600 handles (limits.handles)"),
         (

@@ -100,7 +100,7 @@ async fn a_request_that_no_guest_needs_to_see_is_refused_at_the_door() {
     let long = "x".repeat(101);
     for (texts, message) in [
         (vec![], "the request has no texts; send at least one"),
-        (vec!["a", ""], "text 1 is empty; an embedding of nothing means nothing"),
+        (vec!["a", ""], "text 1 is empty or blank; an embedding of nothing means nothing"),
         (vec!["a"; 4], "the request has 4 texts; at most 3 are taken at once (server.limits.texts)"),
         (vec![long.as_str()], "text 0 has 101 bytes; at most 100 are taken (server.limits.text_bytes)"),
     ] {

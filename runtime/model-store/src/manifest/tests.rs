@@ -213,7 +213,12 @@ fn finds_tensors_that_do_not_fit_the_signature() {
         "inputs has `input_ids` twice",
     );
     refuses("below = 30522", "below = 0", "0 },", "below must be at least 1: values start at 0");
-    refuses("type = \"f32\", shape = [-1, 384]", "type = \"f32\", shape = [-1, 384], below = 7", "7 }", "below is for integers");
+    refuses(
+        "type = \"f32\", shape = [-1, 384]",
+        "type = \"f32\", shape = [-1, 384], below = 7",
+        "7 }",
+        "below is for integers",
+    );
     refuses("shape = [-1, 384]", "shape = [-1, 0]", "0] },", "axis 0 must be -1 (free) or at least 1");
     refuses("shape = [-1, 384]", "shape = [-2, 384]", "-2, 384]", "axis -2 must be -1 (free) or at least 1");
     refuses("shape = [-1, 384]", "shape = [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", "[1,1", "at most 16 are supported");
