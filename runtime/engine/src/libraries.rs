@@ -20,7 +20,7 @@ pub use probe::use_probe_program;
 /// Fetches nothing.
 #[must_use]
 pub fn devices(store: &Store) -> Vec<BackendReport> {
-    let report = |backend: &Box<dyn Backend>| match probe::report(backend.id()) {
+    let report = |backend: &dyn Backend| match probe::report(backend.id()) {
         None => backend.probe(),
         Some(Ok(report)) => report,
         Some(Err(reason)) => {
@@ -29,7 +29,7 @@ pub fn devices(store: &Store) -> Vec<BackendReport> {
             BackendReport { backend: backend.id(), version: None, library: None, devices: vec![device] }
         }
     };
-    wisp_backends::all(&find(store)).iter().map(report).collect()
+    wisp_backends::all(&find(store)).iter().map(|backend| report(backend.as_ref())).collect()
 }
 
 /// What one backend finds, in this process.
@@ -60,11 +60,11 @@ pub(crate) fn ensure(store: &Store, placement: Placement, progress: &dyn Progres
         (BackendId::OpenVino, _) if libraries.openvino.is_none() => libraries.openvino = fetch(&OPENVINO)?,
         // Hundreds of MB are worth a download only where there is a driver to use them; the backend says when there is none.
         (BackendId::Ort, Device::Gpu(_))
-            if libraries.onnxruntime_cuda.is_none() && wisp_backends::has_cuda_driver() =>
+            if libraries.onnxruntime_cuda.is_none()
+                && named(BackendId::Ort).is_none()
+                && wisp_backends::has_cuda_driver() =>
         {
-            if from_environment(ONNX_RUNTIME_VARIABLE).is_none() {
-                libraries.onnxruntime_cuda = fetch(&ONNX_RUNTIME_CUDA)?;
-            }
+            libraries.onnxruntime_cuda = fetch(&ONNX_RUNTIME_CUDA)?;
         }
         (BackendId::Ort, Device::Cpu) if libraries.onnxruntime.is_none() && libraries.onnxruntime_cuda.is_none() => {
             libraries.onnxruntime = fetch(&ONNX_RUNTIME)?;

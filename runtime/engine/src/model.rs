@@ -57,6 +57,9 @@ struct Started {
     info: ModelInfo,
 }
 
+/// A file of a model and what its proof said; the error says why there is none, in one line.
+pub type ProvenFile = (String, Result<Proof, String>);
+
 /// Proves a model at one placement, in one precision: what `wisp models verify` shows.
 ///
 /// # Errors
@@ -68,7 +71,7 @@ pub fn prove_model(
     scope: ProofScope,
     store: &Store,
     progress: &dyn Progress,
-) -> Result<Vec<(String, Result<Proof, String>)>, String> {
+) -> Result<Vec<ProvenFile>, String> {
     let loader = Loader::new(model, store, progress);
     let backend = loader.backend(placement)?;
     if let Some(missing) = backend.report(placement.device).and_then(|report| report.missing) {

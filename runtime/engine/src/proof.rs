@@ -179,9 +179,15 @@ impl Golden {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GoldenFilesError {
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(Box<StoreError>),
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+}
+
+impl From<StoreError> for GoldenFilesError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Box::new(error))
+    }
 }
 
 /// The results of proofs that are kept in the cache folder of this user, made by any process.

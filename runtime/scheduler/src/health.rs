@@ -16,14 +16,20 @@ pub const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// The longest wait between two attempts.
 pub const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
+/// Whether an answer to the canary is right; the error says what is wrong.
+pub type CanaryCheck = Box<dyn Fn(&[NamedTensor]) -> Result<(), String> + Send>;
+
+/// Opens a session anew; the error says why that does not work.
+pub type Reopen = Box<dyn FnMut() -> Result<Box<dyn Session>, String> + Send>;
+
 /// How a worker finds out that its session is broken, and how it gets another.
 pub struct Recovery {
     /// An inference whose answer is known.
     pub canary: Batch,
-    /// Whether an answer to it is right; the error says what is wrong.
-    pub check: Box<dyn Fn(&[NamedTensor]) -> Result<(), String> + Send>,
+    /// Whether an answer to it is right.
+    pub check: CanaryCheck,
     /// Opens the session anew.
-    pub reopen: Box<dyn FnMut() -> Result<Box<dyn Session>, String> + Send>,
+    pub reopen: Reopen,
 }
 
 /// What is known about a session.

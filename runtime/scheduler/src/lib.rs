@@ -24,7 +24,7 @@ mod worker;
 
 pub use admission::{Admission, Permit};
 pub use error::ScheduleError;
-pub use health::{FIRST_RETRY, HealthState, LONGEST_RETRY, Recovery};
+pub use health::{CanaryCheck, FIRST_RETRY, HealthState, LONGEST_RETRY, Recovery, Reopen};
 pub use queue::{Inferred, SessionQueue, StageTimes};
 pub use worker::{QueueLimits, spawn};
 
