@@ -50,7 +50,7 @@ pub struct Manifest {
     pub tokenizer: Option<TokenizerSpec>,
     /// How outputs become a vector; always there when the task is [`Task::Embedding`].
     pub embedding: Option<EmbeddingSpec>,
-    /// Names of the classes, in the order of the output, where the manifest itself lists them; see [`Model::labels`].
+    /// Names of the classes, in the order of the output, where the manifest itself lists them; see [`Model::labels`](crate::Model::labels).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
     /// The file that lists them, one a line, for models with many; never there beside `labels`.

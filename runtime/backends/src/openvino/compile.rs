@@ -1,10 +1,12 @@
 //! From a model file to a compiled model on exactly the requested device and precision.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use openvino::{CompiledModel, Core, DeviceType, Model, Node, PartialShape, PropertyKey, RwPropertyKey};
 use wisp_core::{
-    Axis, BackendError, BackendId, Combination, Device, LoadRequest, Precision, Signature, StaticShape, TensorSpec,
+    Axis, BackendError, BackendId, Combination, Device, LoadRequest, Precision, Ragged, Signature, StaticShape,
+    TensorSpec,
 };
 
 use super::{device, message, run_error, shapes, value};
@@ -14,12 +16,73 @@ pub(super) struct Compiled {
     /// `None` for free axes.
     pub(super) shape: Option<StaticShape>,
     pub(super) model: CompiledModel,
+    /// How long that took.
+    pub(super) took: Duration,
+}
+
+/// What a model is compiled from, for when it has to be compiled again.
+pub(super) struct Recipe {
+    model: String,
+    file: PathBuf,
+    inputs: Vec<TensorSpec>,
+    ragged: Option<Ragged>,
+    device: Device,
+}
+
+impl Recipe {
+    pub(super) fn of(request: &LoadRequest<'_>) -> Self {
+        Self {
+            model: request.model.to_owned(),
+            file: request.file.to_owned(),
+            inputs: request.signature.inputs.clone(),
+            ragged: request.ragged.cloned(),
+            device: request.device,
+        }
+    }
+
+    /// Reads the model and compiles it for one shape. The core has its properties already.
+    pub(super) fn compile(&self, core: &mut Core, shape: Option<StaticShape>) -> Result<Compiled, BackendError> {
+        let begun_at = Instant::now();
+        let mut model = read(core, &self.model, &self.file)?;
+        if let Some(shape) = shape {
+            self.reshape(&mut model, shape)?;
+        }
+        let name = device::name(self.device);
+        let compiled = core.compile_model(&model, DeviceType::from(name.as_str())).map_err(|error| {
+            let reason = message(&error);
+            if value::is_out_of_memory(&reason) {
+                return BackendError::OutOfMemory { backend: BackendId::OpenVino, device: self.device, reason };
+            }
+            self.broken(format!("does not compile: {reason}"))
+        })?;
+        Ok(Compiled { shape, model: compiled, took: begun_at.elapsed() })
+    }
+
+    /// Fixes the shapes of all inputs at once: one after the other, they would not fit each other in between.
+    fn reshape(&self, model: &mut Model, shape: StaticShape) -> Result<(), BackendError> {
+        let fixed = |spec: &TensorSpec| {
+            let lengths = shapes::input_shape(spec, shape, self.ragged.as_ref());
+            let rank = i64::try_from(lengths.len()).unwrap_or(i64::MAX);
+            let partial = PartialShape::new_static(rank, &lengths).map_err(|error| run_error(&error))?;
+            Ok((spec.name.clone(), partial))
+        };
+        let fixed = self.inputs.iter().map(fixed).collect::<Result<Vec<_>, BackendError>>()?;
+        let named: Vec<_> = fixed.iter().map(|(name, partial)| (name.as_str(), partial)).collect();
+        model.reshape(&named).map_err(|error| {
+            self.broken(format!("cannot have {} rows of length {}: {}", shape.rows, shape.length, message(&error)))
+        })
+    }
+
+    fn broken(&self, reason: String) -> BackendError {
+        BackendError::Model { model: self.model.clone(), file: self.file.clone(), reason }
+    }
 }
 
 /// Everything that a session is made of.
 pub(super) struct CompiledModels {
     /// Keeps the plugins open for as long as the models live.
     pub(super) core: Core,
+    pub(super) recipe: Recipe,
     /// One for free axes, or one a static shape, smallest first.
     pub(super) models: Vec<Compiled>,
     /// Where it runs: for `AUTO`, the device that it chose.
@@ -30,20 +93,17 @@ pub(super) struct CompiledModels {
 pub(super) fn compile(mut core: Core, request: &LoadRequest<'_>) -> Result<CompiledModels, BackendError> {
     check_device(&core, request)?;
     configure(&mut core, request)?;
-    let mut model = read(&mut core, request.model, request.file)?;
-    check_promises(&model, request)?;
+    check_promises(&read(&mut core, request.model, request.file)?, request)?;
 
-    let mut models = Vec::new();
-    for shape in shapes::ascending(request.static_shapes) {
-        reshape(&mut model, shape, request)?;
-        models.push(Compiled { shape: Some(shape), model: compile_one(&mut core, &model, request)? });
+    let recipe = Recipe::of(request);
+    let mut shapes: Vec<_> = shapes::ascending(request.static_shapes).into_iter().map(Some).collect();
+    if shapes.is_empty() {
+        shapes.push(None);
     }
-    if models.is_empty() {
-        models.push(Compiled { shape: None, model: compile_one(&mut core, &model, request)? });
-    }
+    let models = shapes.into_iter().map(|shape| recipe.compile(&mut core, shape)).collect::<Result<Vec<_>, _>>()?;
     let device = placed_on(&models[0].model, request)?;
     check_precision(&models[0].model, request)?;
-    Ok(CompiledModels { core, models, device })
+    Ok(CompiledModels { core, recipe, models, device })
 }
 
 /// Reads a model file; what it is, OpenVINO sees by itself.
@@ -197,35 +257,6 @@ fn arithmetic(core: &Core, precision: Precision, member: Device) -> &'static str
             }
         }
     }
-}
-
-/// Fixes the shapes of all inputs at once: one after the other, they would not fit each other in between.
-fn reshape(model: &mut Model, shape: StaticShape, request: &LoadRequest<'_>) -> Result<(), BackendError> {
-    let fixed = |spec: &TensorSpec| {
-        let lengths = shapes::input_shape(spec, shape, request.ragged);
-        let rank = i64::try_from(lengths.len()).unwrap_or(i64::MAX);
-        let partial = PartialShape::new_static(rank, &lengths).map_err(|error| run_error(&error))?;
-        Ok((spec.name.clone(), partial))
-    };
-    let fixed = request.signature.inputs.iter().map(fixed).collect::<Result<Vec<_>, BackendError>>()?;
-    let named: Vec<_> = fixed.iter().map(|(name, partial)| (name.as_str(), partial)).collect();
-    model.reshape(&named).map_err(|error| BackendError::Model {
-        model: request.model.to_owned(),
-        file: request.file.to_owned(),
-        reason: format!("cannot have {} rows of length {}: {}", shape.rows, shape.length, message(&error)),
-    })
-}
-
-fn compile_one(core: &mut Core, model: &Model, request: &LoadRequest<'_>) -> Result<CompiledModel, BackendError> {
-    let name = device::name(request.device);
-    core.compile_model(model, DeviceType::from(name.as_str())).map_err(|error| {
-        let reason = message(&error);
-        if value::is_out_of_memory(&reason) {
-            return BackendError::OutOfMemory { backend: BackendId::OpenVino, device: request.device, reason };
-        }
-        let file: PathBuf = request.file.to_owned();
-        BackendError::Model { model: request.model.to_owned(), file, reason: format!("does not compile: {reason}") }
-    })
 }
 
 /// The device that the compiled model really runs on.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use openvino::{CompiledModel, Core, InferRequest, InferenceError, InferenceErrorKind};
 use wisp_core::{
@@ -9,7 +10,7 @@ use wisp_core::{
     SessionInfo, StaticShape,
 };
 
-use super::compile::{Compiled, CompiledModels};
+use super::compile::{Compiled, CompiledModels, Recipe};
 use super::library::Library;
 use super::{message, run_error, shapes, value};
 
@@ -22,16 +23,24 @@ pub(super) struct OpenVinoSession {
     /// One a static shape, smallest first, or a single one for free axes.
     runners: Vec<Runner>,
     is_cancelled: Arc<Cancelled>,
+    recipe: Recipe,
     /// Dropped last: it keeps the plugins of requests and models open.
-    _core: Core,
+    core: Core,
+}
+
+/// A compiled model for one shape, or for all of them.
+struct Runner {
+    shape: Option<StaticShape>,
+    /// How long it takes to compile.
+    took: Duration,
+    /// `None` after an inference that did not end well, until the next one compiles the model again.
+    graph: Option<Graph>,
 }
 
 /// A compiled model with its one infer request; the request is dropped before the model.
-struct Runner {
-    shape: Option<StaticShape>,
-    /// `None` after an inference that did not end well, until the next one makes a new request.
-    request: Option<InferRequest>,
-    model: CompiledModel,
+struct Graph {
+    request: InferRequest,
+    _model: CompiledModel,
 }
 
 /// Set by whoever no longer wants the inference, and cleared when the next one begins.
@@ -49,7 +58,7 @@ impl OpenVinoSession {
         library: &Library,
         request: &LoadRequest<'_>,
     ) -> Result<Self, BackendError> {
-        let CompiledModels { core, models, device } = compiled;
+        let CompiledModels { core, recipe, models, device } = compiled;
         let info = SessionInfo {
             placement: Placement { backend: BackendId::OpenVino, device },
             precision: request.precision,
@@ -63,7 +72,8 @@ impl OpenVinoSession {
             ragged: request.ragged.cloned(),
             runners: models.into_iter().map(Runner::new).collect::<Result<_, _>>()?,
             is_cancelled: Arc::new(Cancelled(AtomicBool::new(false))),
-            _core: core,
+            recipe,
+            core,
         })
     }
 
@@ -105,9 +115,13 @@ impl Session for OpenVinoSession {
             None => inputs.into(),
         };
         self.is_cancelled.0.store(false, Ordering::Release);
-        let request = runner.infer(&inputs, &self.is_cancelled.0).map_err(|error| failure(&error, device))?;
+        let graph = match runner.graph.take() {
+            Some(graph) => graph,
+            None => Graph::new(self.recipe.compile(&mut self.core, shape)?.model)?,
+        };
+        let graph = runner.infer(graph, &inputs, &self.is_cancelled.0).map_err(|error| failure(&error, device))?;
         let take = |spec: &wisp_core::TensorSpec| {
-            let output = request.get_tensor(&spec.name).map_err(|error| run_error(&error))?;
+            let output = graph.request.get_tensor(&spec.name).map_err(|error| run_error(&error))?;
             let output = NamedTensor::new(&*spec.name, value::from_openvino(&output)?);
             match shape {
                 Some(shape) => Ok(shapes::cut(output, spec, shape, wanted)?),
@@ -128,39 +142,56 @@ enum InferFailure {
     Library(InferenceError),
 }
 
+impl Graph {
+    fn new(mut model: CompiledModel) -> Result<Self, BackendError> {
+        let request = model.create_infer_request().map_err(|error| run_error(&error))?;
+        Ok(Self { request, _model: model })
+    }
+}
+
 impl Runner {
     fn new(compiled: Compiled) -> Result<Self, BackendError> {
-        let Compiled { shape, mut model } = compiled;
-        let request = model.create_infer_request().map_err(|error| run_error(&error))?;
-        Ok(Self { shape, request: Some(request), model })
+        let Compiled { shape, model, took } = compiled;
+        Ok(Self { shape, took, graph: Some(Graph::new(model)?) })
     }
 
-    /// Runs one inference and returns the request that holds its outputs.
+    /// Runs one inference and returns the graph that holds its outputs.
     ///
-    /// A request that was cancelled or failed is not used again: it would give the next caller what is left of this one.
-    fn infer(&mut self, inputs: &[NamedTensor], is_cancelled: &AtomicBool) -> Result<&InferRequest, InferFailure> {
-        let mut request = match self.request.take() {
-            Some(request) => request,
-            None => self.model.create_infer_request().map_err(InferFailure::Library)?,
-        };
-        infer(&mut request, inputs, is_cancelled)?;
-        Ok(self.request.insert(request))
+    /// A graph whose inference was cancelled or failed is not used again. With free axes, each of its nodes remembers the
+    /// shape that it was prepared for, and nodes that were not reached remember another one: later answers then have the
+    /// rows of earlier callers.
+    fn infer(
+        &mut self,
+        mut graph: Graph,
+        inputs: &[NamedTensor],
+        is_cancelled: &AtomicBool,
+    ) -> Result<&Graph, InferFailure> {
+        infer(&mut graph.request, inputs, is_cancelled, self.took)?;
+        Ok(self.graph.insert(graph))
     }
 }
 
 /// Runs in the background and waits, so that this thread can stop it: only the owner of a request may touch it.
-fn infer(request: &mut InferRequest, inputs: &[NamedTensor], is_cancelled: &AtomicBool) -> Result<(), InferFailure> {
+///
+/// As a cancelled graph has to be compiled again, an inference is stopped only once it has taken longer than that takes.
+fn infer(
+    request: &mut InferRequest,
+    inputs: &[NamedTensor],
+    is_cancelled: &AtomicBool,
+    cancel_after: Duration,
+) -> Result<(), InferFailure> {
     for input in inputs {
         let tensor = value::to_openvino(&input.tensor).map_err(InferFailure::Input)?;
         request.set_tensor(&input.name, &tensor).map_err(InferFailure::Library)?;
     }
+    let begun_at = Instant::now();
     request.infer_async().map_err(InferFailure::Library)?;
     loop {
         match request.wait(CANCEL_POLL_MS) {
             Err(error) if error.kind == InferenceErrorKind::ResultNotReady => {}
             result => return result.map_err(InferFailure::Library),
         }
-        if is_cancelled.load(Ordering::Acquire) {
+        if is_cancelled.load(Ordering::Acquire) && begun_at.elapsed() >= cancel_after {
             request.cancel().map_err(InferFailure::Library)?;
         }
     }
