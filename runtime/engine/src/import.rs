@@ -44,6 +44,12 @@ pub enum ImportError {
     /// The file has no ending that says its format.
     #[error("{}: the ending says no format; name it .onnx, .xml, .tflite or .safetensors", .0.display())]
     Format(PathBuf),
+    /// A name that is none, or that of a built-in model.
+    #[error(
+        "`{0}` cannot be the name of an imported model; use 1 to 64 of a-z, 0-9, `-`, `_` and `.` that start with a letter or \
+         digit and are no built-in model's"
+    )]
+    Name(String),
     /// A name that is taken.
     #[error("model `{name}` exists; choose another name, or delete {}", .folder.display())]
     Exists {
@@ -102,6 +108,10 @@ pub struct Imported {
 /// # Errors
 /// [`ImportError`], naming the file or tensor and the remedy.
 pub fn import(request: &ImportRequest, store: &Store, progress: &dyn Progress) -> Result<Imported, ImportError> {
+    // Before it becomes part of a path.
+    if !Manifest::is_name(&request.name) || Manifest::builtin_names().contains(&request.name.as_str()) {
+        return Err(ImportError::Name(request.name.clone()));
+    }
     let folder = store.home().imported().join(&request.name);
     if folder.exists() {
         return Err(ImportError::Exists { name: request.name.clone(), folder });

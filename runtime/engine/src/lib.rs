@@ -45,6 +45,6 @@ pub use proof::batching::{BatchingProof, Verdict};
 pub use proof::cache::{Outcome, ProofRecord};
 pub use proof::golden::GoldenProof;
 pub use proof::speed::Speed;
-pub use proof::{Proof, ProofError, ProofScope, proofs};
+pub use proof::{Proof, ProofError, proofs};
 pub use request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
 pub use wisp_host::CallError;

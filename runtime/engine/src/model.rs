@@ -13,7 +13,7 @@ use wisp_scheduler::{QueueLimits, SessionQueue, spawn};
 
 use crate::StartError;
 use crate::config::{ModelConfig, PrecisionChoice};
-use crate::proof::{Proof, ProofScope, prove};
+use crate::proof::Proof;
 pub(crate) use loader::{Loader, Subject};
 use select::{Chosen, select};
 
@@ -60,7 +60,7 @@ struct Started {
 /// A file of a model and what its proof said; the error says why there is none, in one line.
 pub type ProvenFile = (String, Result<Proof, String>);
 
-/// Proves a model at one placement, in one precision: what `wisp models verify` shows.
+/// Proves a model at one placement, in one precision, with all golden vectors, and keeps the results.
 ///
 /// # Errors
 /// What is wrong with this placement or precision, in one line.
@@ -68,25 +68,12 @@ pub fn prove_model(
     model: &Model,
     placement: Placement,
     precision: Precision,
-    scope: ProofScope,
     store: &Store,
     progress: &dyn Progress,
 ) -> Result<Vec<ProvenFile>, String> {
     let loader = Loader::new(model, store, progress);
-    let backend = loader.backend(placement)?;
-    if let Some(missing) = backend.report(placement.device).and_then(|report| report.missing) {
-        return Err(missing);
-    }
-    let subject = loader.subject(None)?;
-    let version = backend.version().unwrap_or_default();
-    let files = select::files(&model.manifest, backend.as_ref(), precision)?;
-    let proven = files.into_iter().map(|file| {
-        let proof = loader.open(backend.as_ref(), file, placement, precision, &version).and_then(|mut session| {
-            prove(session.as_mut(), model, subject.golden.as_ref(), scope).map_err(|error| error.to_string())
-        });
-        (file.path.clone(), proof)
-    });
-    Ok(proven.collect())
+    let first = model.manifest.model_files().find(|file| file.backends.contains(&placement.backend));
+    select::prove_anew(&loader, &loader.subject(first)?, placement, precision)
 }
 
 /// Opens a model in f32 on the first backend on the CPU that can, without any proof: to make golden answers with.

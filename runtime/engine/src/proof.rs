@@ -27,7 +27,7 @@ const PROBE_SAMPLES: usize = 4;
 
 /// How much of the golden vectors is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProofScope {
+pub(crate) enum ProofScope {
     /// The four shortest cases.
     Quick,
     /// All of them.
@@ -237,12 +237,7 @@ pub(crate) fn check_case(
 /// # Errors
 /// As [`prove_golden`], and [`ProofError::NoGolden`] for another precision than f32 of a model without golden vectors. What
 /// the batching probe refuses is part of the result: the session can be used, one row at a time.
-pub(crate) fn prove(
-    session: &mut dyn Session,
-    model: &Model,
-    golden: Option<&Golden>,
-    scope: ProofScope,
-) -> Result<Proof, ProofError> {
+pub(crate) fn prove(session: &mut dyn Session, model: &Model, golden: Option<&Golden>) -> Result<Proof, ProofError> {
     let precision = session.info().precision;
     let Some(golden) = golden else {
         if precision != Precision::F32 {
@@ -251,7 +246,7 @@ pub(crate) fn prove(
         let batching = BatchingProof::refused("the model has no golden vectors");
         return Ok(Proof { golden: None, batching, speed: None });
     };
-    let compared = prove_golden(session, model, golden, scope)?;
+    let compared = prove_golden(session, model, golden, ProofScope::All)?;
     let ragged = model.manifest.ragged.as_ref();
     let tolerance = golden.batching_tolerance(precision);
     let batching = Probe { samples: golden.samples(), ragged, tolerance }.run(session);

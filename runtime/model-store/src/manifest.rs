@@ -245,6 +245,12 @@ impl Manifest {
         check::Checker { text, origin }.manifest(document)
     }
 
+    /// Whether this can be the name of a model: lower-case letters, digits, `-`, `_` and `.`, beginning with a letter or digit.
+    #[must_use]
+    pub fn is_name(name: &str) -> bool {
+        is_name(name)
+    }
+
     /// Names of the models that are built into the binary.
     #[must_use]
     pub fn builtin_names() -> &'static [&'static str] {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use wisp_core::{BackendId, Device, Placement, Pooling, Precision};
-use wisp_engine::{ImportRequest, ProofScope};
+use wisp_engine::ImportRequest;
 use wisp_model_store::Store;
 
 use crate::progress::Console;
@@ -101,7 +101,7 @@ fn prove(
     store: &Store,
     progress: &Console,
 ) -> anyhow::Result<()> {
-    let proven = wisp_engine::prove_model(model, placement, Precision::F32, ProofScope::All, store, progress);
+    let proven = wisp_engine::prove_model(model, placement, Precision::F32, store, progress);
     for (file, proof) in proven.unwrap_or_else(|reason| vec![("–".to_owned(), Err(reason))]) {
         match proof {
             Ok(proof) => output::line(format_args!(

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use clap::Args;
 use wisp_core::{BackendId, Device, Placement, Precision};
-use wisp_engine::{PrecisionChoice, Proof, ProofScope};
+use wisp_engine::{PrecisionChoice, Proof};
 use wisp_model_store::{FileState, Model, Store};
 
 use crate::placement::PlacementOptions;
@@ -54,7 +54,7 @@ impl Verify {
         let mut failed = 0;
         for placement in self.placement.placements(&every) {
             for precision in self.precisions(model) {
-                let proven = wisp_engine::prove_model(model, placement, precision, ProofScope::All, store, progress);
+                let proven = wisp_engine::prove_model(model, placement, precision, store, progress);
                 for (file, proof) in proven.unwrap_or_else(|reason| vec![("–".to_owned(), Err(reason))]) {
                     failed += usize::from(proof.is_err() && self.is_needed(precision, placement, model));
                     let head = [placement.to_string(), precision.to_string(), file];

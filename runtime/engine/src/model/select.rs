@@ -3,6 +3,7 @@
 use wisp_core::{Backend, Placement, Precision, Session};
 use wisp_model_store::{Manifest, ModelFile};
 
+use super::ProvenFile;
 use super::loader::{Loader, Subject, threads};
 use crate::config::PrecisionChoice;
 use crate::proof::cache::{Outcome, ProofKey};
@@ -51,24 +52,8 @@ pub(crate) fn select(
     placement: Placement,
     choice: PrecisionChoice,
 ) -> Result<Chosen, String> {
-    let backend = loader.backend(placement)?;
-    let report = backend.report(placement.device);
-    if let Some(missing) = report.as_ref().and_then(|report| report.missing.clone()) {
-        return Err(missing);
-    }
-    // Of a device that nobody looked for, loading says what is wrong.
-    let native = report.as_ref().map_or(vec![Precision::F32], |report| report.precisions.clone());
-    let device_name = report.and_then(|report| report.name);
-    let version = backend.version().unwrap_or_default();
-    let place = Place {
-        loader,
-        subject,
-        backend: backend.as_ref(),
-        placement,
-        device_name: device_name.unwrap_or_else(|| placement.device.to_string()),
-        version,
-    };
-    let candidates = candidates(&loader.model.manifest, backend.as_ref(), &native, choice)?;
+    let place = Place::find(loader, subject, placement)?;
+    let candidates = candidates(&loader.model.manifest, place.backend.as_ref(), &place.native, choice)?;
     let mut tried: Vec<Tried<'_>> = Vec::new();
     for candidate in candidates {
         tried.push(place.try_one(candidate));
@@ -77,18 +62,27 @@ pub(crate) fn select(
     place.choose(tried, choice)
 }
 
-/// The files of a model that a backend loads in a precision.
+/// Proves every file that a placement has in one precision, whatever was proven before, and keeps the results.
 ///
 /// # Errors
-/// When there is none, naming what is missing.
-pub(super) fn files<'m>(
-    manifest: &'m Manifest,
-    backend: &dyn Backend,
+/// What is wrong with this placement, in one line.
+pub(super) fn prove_anew(
+    loader: &Loader<'_>,
+    subject: &Subject,
+    placement: Placement,
     precision: Precision,
-) -> Result<Vec<&'m ModelFile>, String> {
-    let exactly = PrecisionChoice::Exactly(precision);
-    let candidates = candidates(manifest, backend, &[], exactly)?;
-    Ok(candidates.into_iter().map(|candidate| candidate.file).collect())
+) -> Result<Vec<ProvenFile>, String> {
+    let place = Place::find(loader, subject, placement)?;
+    let choice = PrecisionChoice::Exactly(precision);
+    let candidates = candidates(&loader.model.manifest, place.backend.as_ref(), &place.native, choice)?;
+    let proven = candidates.into_iter().map(|candidate| {
+        let proof = match place.prove(candidate).outcome {
+            Outcome::Proven(proof) => Ok(proof),
+            Outcome::Refused { reason } => Err(reason),
+        };
+        (candidate.file.path.clone(), proof)
+    });
+    Ok(proven.collect())
 }
 
 /// The candidates of a placement, in the order in which they are tried: f32 first.
@@ -166,28 +160,50 @@ fn cost(tried: &Tried<'_>) -> f64 {
 struct Place<'a> {
     loader: &'a Loader<'a>,
     subject: &'a Subject,
-    backend: &'a dyn Backend,
+    backend: Box<dyn Backend>,
     placement: Placement,
+    /// The precisions that the device computes in.
+    native: Vec<Precision>,
     device_name: String,
     version: String,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    /// Looks for backend and device.
+    fn find(loader: &'a Loader<'a>, subject: &'a Subject, placement: Placement) -> Result<Self, String> {
+        let backend = loader.backend(placement)?;
+        let report = backend.report(placement.device);
+        if let Some(missing) = report.as_ref().and_then(|report| report.missing.clone()) {
+            return Err(missing);
+        }
+        // Of a device that nobody looked for, loading says what is wrong.
+        let native = report.as_ref().map_or(vec![Precision::F32], |report| report.precisions.clone());
+        let device_name = report.and_then(|report| report.name).unwrap_or_else(|| placement.device.to_string());
+        let version = backend.version().unwrap_or_default();
+        Ok(Self { loader, subject, backend, placement, native, device_name, version })
+    }
+
     /// The proof of a candidate, from an earlier start or made now.
     fn try_one<'m>(&self, candidate: Candidate<'m>) -> Tried<'m> {
-        let key = self.key(candidate);
-        // Without golden vectors there is nothing to remember: loading is all there is to a proof.
-        let is_kept = self.subject.golden.is_some();
-        if let Some(outcome) = self.loader.proofs.get(&key).filter(|_| is_kept) {
-            return Tried { candidate, outcome, session: None };
+        match self.loader.proofs.get(&self.key(candidate)).filter(|_| self.is_kept()) {
+            Some(outcome) => Tried { candidate, outcome, session: None },
+            None => self.prove(candidate),
         }
+    }
+
+    /// Without golden vectors there is nothing to remember: loading is all there is to a proof.
+    fn is_kept(&self) -> bool {
+        self.subject.golden.is_some()
+    }
+
+    fn prove<'m>(&self, candidate: Candidate<'m>) -> Tried<'m> {
         let mut session = match self.open(candidate) {
             Ok(session) => session,
             // May be mended by the next start: another file, a free device.
             Err(reason) => return Tried { candidate, outcome: Outcome::Refused { reason }, session: None },
         };
         self.loader.progress.step(&format!("proving {candidate} on {}", self.placement), None);
-        let proven = prove(session.as_mut(), self.loader.model, self.subject.golden.as_ref(), ProofScope::All);
+        let proven = prove(session.as_mut(), self.loader.model, self.subject.golden.as_ref());
         let (outcome, session) = match proven {
             Ok(proof) => (Outcome::Proven(proof), Some(session)),
             // A session that failed has shown nothing that holds for the next one.
@@ -198,8 +214,8 @@ impl Place<'_> {
         };
         let word = if session.is_some() { "proven" } else { "refused" };
         self.loader.progress.done(&format!("{candidate} on {} {word}", self.placement));
-        if is_kept {
-            self.loader.proofs.put(&key, &outcome);
+        if self.is_kept() {
+            self.loader.proofs.put(&self.key(candidate), &outcome);
         }
         Tried { candidate, outcome, session }
     }
@@ -229,7 +245,7 @@ impl Place<'_> {
     }
 
     fn open(&self, candidate: Candidate<'_>) -> Result<Box<dyn Session>, String> {
-        self.loader.open(self.backend, candidate.file, self.placement, candidate.precision, &self.version)
+        self.loader.open(self.backend.as_ref(), candidate.file, self.placement, candidate.precision, &self.version)
     }
 
     fn key<'k>(&'k self, candidate: Candidate<'k>) -> ProofKey<'k> {

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use wisp_core::{BackendId, Device, Placement, Pooling, Precision};
 use wisp_engine::{
-    Config, Engine, ImportError, ImportRequest, Outcome, PrecisionChoice, Proof, ProofScope, Verdict, import,
-    prove_model,
+    Config, Engine, ImportError, ImportRequest, Outcome, PrecisionChoice, Proof, Verdict, import, prove_model,
 };
 use wisp_model_store::{Access, Home, NoProgress, Store};
 use wisp_testing::{MODEL, RealModel};
@@ -41,7 +40,7 @@ fn request(file: std::path::PathBuf, name: &str) -> ImportRequest {
 
 fn proof(store: &Store, name: &str, placement: Placement) -> Result<Proof, String> {
     let model = store.open(name).expect("was imported");
-    let mut proven = prove_model(&model, placement, Precision::F32, ProofScope::All, store, &NoProgress)?;
+    let mut proven = prove_model(&model, placement, Precision::F32, store, &NoProgress)?;
     proven.remove(0).1
 }
 
@@ -96,6 +95,11 @@ fn what_cannot_be_imported_leaves_nothing_behind() {
     let strange = folder.path().join("model.bin");
     std::fs::write(&strange, "x").expect("written");
     assert!(matches!(import(&request(strange, "strange"), &store, &NoProgress), Err(ImportError::Format(_))));
+    for name in ["../evil", "Bad Name", "", ".hidden", MODEL] {
+        let file = graphs::write(folder.path(), Behaviour::Good);
+        let error = import(&request(file, name), &store, &NoProgress).expect_err(name);
+        assert!(matches!(error, ImportError::Name(_)), "{name}: {error}");
+    }
     let left: Vec<_> = std::fs::read_dir(store.home().imported()).expect("was made").flatten().collect();
     assert!(left.is_empty(), "{left:?}");
 }
@@ -210,8 +214,7 @@ fn the_bird_is_a_mandarin_duck() {
     let Some(real) = RealModel::get("the_bird_is_a_mandarin_duck") else { return };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/birds-v1").display().to_string();
     let model = real.store.open(&folder).expect("is in the source tree");
-    let mut proven =
-        prove_model(&model, ON_OPENVINO, Precision::F32, ProofScope::All, &real.store, &NoProgress).expect("runs");
+    let mut proven = prove_model(&model, ON_OPENVINO, Precision::F32, &real.store, &NoProgress).expect("runs");
     let proof = proven.remove(0).1.unwrap_or_else(|error| panic!("{error}"));
     assert!(!proof.batching.rows.is_proven(), "its batch axis is fixed");
     let golden = model.golden_tensors().expect("readable").expect("has one");
