@@ -3,6 +3,7 @@
 mod bounds;
 mod file;
 mod limits;
+mod print;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,6 +22,15 @@ pub struct Config {
     pub models: BTreeMap<String, ModelConfig>,
     /// Deployments by name.
     pub deployments: BTreeMap<String, DeploymentConfig>,
+    /// Bounds of devices; a device without any is not here.
+    pub devices: BTreeMap<Device, DeviceConfig>,
+}
+
+/// `[devices.NAME]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceConfig {
+    /// Bytes that all models on this device may take together.
+    pub memory_bytes: u64,
 }
 
 /// `[server]`.
@@ -110,7 +120,7 @@ impl Config {
     /// The configuration as text that [`Config::parse`] reads back.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        file::print(self)
+        print::print(self)
     }
 }
 
@@ -136,6 +146,7 @@ impl Default for Config {
             server: ServerConfig::default(),
             models: BTreeMap::from([(DEFAULT_MODEL.to_owned(), model)]),
             deployments: BTreeMap::from([("embedder".to_owned(), embedder)]),
+            devices: BTreeMap::new(),
         }
     }
 }

@@ -42,7 +42,7 @@ impl Engine {
     /// [`StartError`] naming the first model or deployment that cannot be served. Nothing is left running.
     pub fn start(config: Config, store: &Store, progress: &dyn Progress) -> Result<Self, StartError> {
         let host = Host::new(host_config(&config, store))?;
-        let mut started = Models::default();
+        let mut started = Models::within(&config.devices);
         let mut models = BTreeMap::new();
         let mut reports = Vec::new();
         for (name, model_config) in &config.models {

@@ -33,7 +33,8 @@ mod request;
 
 pub use builtin::BUILTIN_PREFIX;
 pub use config::{
-    Config, ConfigError, DeploymentConfig, GuestLimits, ModelConfig, PrecisionChoice, RequestLimits, ServerConfig,
+    Config, ConfigError, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, PrecisionChoice, RequestLimits,
+    ServerConfig,
 };
 pub use deployment::{DeploymentHealth, DeploymentInfo};
 pub use engine::Engine;

@@ -1,9 +1,11 @@
 //! Loading a model: the first placement that works and proves itself.
 
+mod budget;
 mod loader;
 mod recovery;
 mod select;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wisp_core::{BackendId, Device, Placement, Precision, Session, StaticShape};
@@ -12,8 +14,9 @@ use wisp_model_store::{Model, ModelFile, Progress, Store};
 use wisp_scheduler::{QueueLimits, SessionQueue, spawn};
 
 use crate::StartError;
-use crate::config::{ModelConfig, PrecisionChoice};
+use crate::config::{DeviceConfig, ModelConfig, PrecisionChoice};
 use crate::proof::Proof;
+use budget::Budget;
 pub(crate) use loader::{Loader, Subject};
 use select::{Chosen, select};
 
@@ -45,9 +48,9 @@ struct SessionKey {
 }
 
 /// The models that are started, and the sessions that they share.
-#[derive(Default)]
 pub(crate) struct Models {
     sessions: Vec<(SessionKey, Started)>,
+    budget: Budget,
 }
 
 /// A session in service and what is known of it.
@@ -100,6 +103,11 @@ pub(crate) fn open_reference(loader: &Loader<'_>) -> Result<(Box<dyn Session>, S
 }
 
 impl Models {
+    /// Nothing is started yet.
+    pub(crate) fn within(devices: &BTreeMap<Device, DeviceConfig>) -> Self {
+        Self { sessions: Vec::new(), budget: Budget::of(devices) }
+    }
+
     /// Loads a configured model for service: the first placement of its list that works.
     ///
     /// # Errors
@@ -125,7 +133,7 @@ impl Models {
         let started = match known {
             Some(started) => started,
             None => {
-                let started = start(name, &model, config, store, progress)?;
+                let started = start(name, &model, config, &mut self.budget, store, progress)?;
                 self.sessions.push((key, started.clone()));
                 started
             }
@@ -138,12 +146,12 @@ fn start(
     name: &str,
     model: &Model,
     config: &ModelConfig,
+    budget: &mut Budget,
     store: &Store,
     progress: &dyn Progress,
 ) -> Result<Started, StartError> {
     let mut loader = Loader::new(model, store, progress);
     loader.static_shapes = &config.static_shapes;
-    loader.memory_limit_bytes = config.memory_bytes;
     let no_placement = |reasons| StartError::NoPlacement { model: name.to_owned(), reasons };
     let is_listed = |backend| config.placement.iter().any(|placement| placement.backend == backend);
     let first = model
@@ -154,7 +162,13 @@ fn start(
 
     let mut reasons = Vec::new();
     for &placement in &config.placement {
-        match select(&loader, &subject, placement, config.precision) {
+        let selected = budget.limit(&model.manifest, placement, config.memory_bytes).and_then(|limit_bytes| {
+            loader.memory_limit_bytes = limit_bytes;
+            let chosen = select(&loader, &subject, placement, config.precision)?;
+            budget.take(placement.device, chosen.file.size_bytes, config.memory_bytes)?;
+            Ok(chosen)
+        });
+        match selected {
             Ok(chosen) => {
                 for reason in &reasons {
                     tracing::warn!(model = name, %placement, "placement skipped: {reason}");

@@ -1,14 +1,14 @@
-//! The text of `wisp.toml`, to a checked configuration and back.
+//! The text of `wisp.toml`, to a checked configuration.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use toml::Spanned;
-use wisp_core::{Placement, StaticShape};
+use wisp_core::{Device, Placement, PlacementError, StaticShape};
 
-use super::{Config, DeploymentConfig, GuestLimits, ModelConfig, RequestLimits, ServerConfig, bounds};
+use super::{Config, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, RequestLimits, ServerConfig, bounds};
 use crate::{BUILTIN_PREFIX, builtin};
 
 /// Names of deployments, models and aliases: they stand in messages, metrics and file names.
@@ -26,6 +26,14 @@ struct File {
     models: BTreeMap<Spanned<String>, Model>,
     #[serde(default)]
     deployments: BTreeMap<Spanned<String>, Deployment>,
+    #[serde(default)]
+    devices: BTreeMap<Spanned<String>, DeviceTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeviceTable {
+    memory_bytes: Spanned<u64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -129,7 +137,24 @@ impl Checker<'_> {
         if deployments.is_empty() && self.problems.is_empty() {
             self.note(0..0, "no deployment is configured; add [deployments.NAME] with guest and models".to_owned());
         }
-        Config { server, models, deployments }
+        let devices = file.devices.into_iter().filter_map(|(name, device)| self.device(&name, &device)).collect();
+        Config { server, models, deployments, devices }
+    }
+
+    fn device(&mut self, name: &Spanned<String>, table: &DeviceTable) -> Option<(Device, DeviceConfig)> {
+        let memory_bytes = *table.memory_bytes.get_ref();
+        if memory_bytes == 0 {
+            let message = "memory_bytes must be at least 1; leave the table out for no bound".to_owned();
+            self.note(table.memory_bytes.span(), message);
+        }
+        match name.get_ref().parse() {
+            Ok(device) => Some((device, DeviceConfig { memory_bytes })),
+            Err(error) => {
+                let error: PlacementError = error;
+                self.note(name.span(), error.to_string());
+                None
+            }
+        }
     }
 
     fn note(&mut self, span: Range<usize>, message: String) {
@@ -285,65 +310,4 @@ fn resolve(source: &str, folder: &Path) -> String {
     } else {
         source.to_owned()
     }
-}
-
-#[derive(Serialize)]
-struct Printed<'a> {
-    server: PrintedServer<'a>,
-    models: BTreeMap<&'a str, PrintedModel<'a>>,
-    deployments: BTreeMap<&'a str, PrintedDeployment<'a>>,
-}
-
-#[derive(Serialize)]
-struct PrintedServer<'a> {
-    grpc: String,
-    limits: &'a RequestLimits,
-}
-
-#[derive(Serialize)]
-struct PrintedModel<'a> {
-    source: &'a str,
-    placement: &'a [Placement],
-    precision: &'a str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    static_shapes: Vec<[usize; 2]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    memory_bytes: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct PrintedDeployment<'a> {
-    guest: &'a str,
-    models: &'a BTreeMap<String, String>,
-    limits: &'a GuestLimits,
-}
-
-/// The whole configuration, defaults included.
-pub(super) fn print(config: &Config) -> String {
-    let server = PrintedServer { grpc: config.server.grpc.to_string(), limits: &config.server.limits };
-    let models = config
-        .models
-        .iter()
-        .map(|(name, model)| {
-            let ModelConfig { source, placement, precision, static_shapes, memory_bytes } = model;
-            let printed = PrintedModel {
-                source,
-                placement,
-                precision: precision.name(),
-                static_shapes: static_shapes.iter().map(|shape| [shape.rows, shape.length]).collect(),
-                memory_bytes: *memory_bytes,
-            };
-            (name.as_str(), printed)
-        })
-        .collect();
-    let deployments = config
-        .deployments
-        .iter()
-        .map(|(name, deployment)| {
-            let DeploymentConfig { guest, models, limits } = deployment;
-            (name.as_str(), PrintedDeployment { guest, models, limits })
-        })
-        .collect();
-    // Numbers, texts and tables of them: nothing in here that TOML cannot say.
-    toml::to_string(&Printed { server, models, deployments }).unwrap_or_else(|error| format!("# {error}\n"))
 }

@@ -129,3 +129,19 @@ fn a_file_is_read_with_its_guests_and_its_encoding() {
     let encoding = Config::read(&path).expect_err("Latin-1").to_string();
     assert!(encoding.contains("wisp.toml:2:6: this is not UTF-8"), "{encoding}");
 }
+
+#[test]
+fn devices_have_a_memory_that_is_printed_and_read_back() {
+    let read = |text: &str| Config::parse(text, std::path::Path::new("etc/wisp.toml"));
+    let config = read("[devices.\"gpu:0\"]\nmemory_bytes = 1000\n").expect("a device");
+    assert_eq!(config.devices[&wisp_core::Device::Gpu(0)].memory_bytes, 1000);
+    assert_eq!(read(&config.to_toml()).expect("was printed"), config);
+    for (text, message) in [
+        ("[devices.tpu]\nmemory_bytes = 1\n", "etc/wisp.toml:1:10: unknown device `tpu`"),
+        ("[devices.cpu]\nmemory_bytes = 0\n", "etc/wisp.toml:2:16: memory_bytes must be at least 1"),
+        ("[devices.cpu]\n", "missing field `memory_bytes`"),
+    ] {
+        let error = read(text).expect_err(message).to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}

@@ -244,3 +244,26 @@ fn models_of_one_digest_placement_and_precision_share_a_session() {
     assert!(std::sync::Arc::ptr_eq(&first, &granted("portable", "encoder")));
     assert!(!std::sync::Arc::ptr_eq(&first, &granted("portable", "second")));
 }
+
+#[test]
+fn models_share_the_memory_of_a_device_and_the_one_that_does_not_fit_says_so() {
+    let test = "models_share_the_memory_of_a_device_and_the_one_that_does_not_fit_says_so";
+    let Some(real) = RealModel::get(test) else { return };
+    let mut config = Config::default();
+    let first = config.models.get_mut(MODEL).expect("the default model");
+    first.placement = vec![Placement { backend: BackendId::Candle, device: Device::Cpu }];
+    let second = wisp_engine::ModelConfig { placement: vec![ON_ORT], ..first.clone() };
+    config.models.insert("second".to_owned(), second);
+    let start = |memory_bytes| {
+        let mut config = config.clone();
+        config.devices.insert(Device::Cpu, wisp_engine::DeviceConfig { memory_bytes });
+        Engine::start(config, &real.store, &NoProgress).map(|engine| engine.models().len())
+    };
+    assert_eq!(start(200 << 20).unwrap_or_else(|error| panic!("{error}")), 2);
+    let error = start(150 << 20).expect_err("91 MB twice").to_string();
+    assert!(error.contains("model `second` runs on none of its placements"), "{error}");
+    assert!(
+        error.contains("device `cpu` has 66418") && error.contains("raise memory_bytes under [devices.\"cpu\"]"),
+        "{error}"
+    );
+}
