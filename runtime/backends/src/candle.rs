@@ -22,7 +22,9 @@ mod rows;
 mod session;
 mod weights;
 
-use wisp_core::{Backend, BackendError, BackendId, BackendReport, Device, LoadRequest, ModelFormat, Session};
+use wisp_core::{
+    Backend, BackendError, BackendId, BackendReport, Device, LoadRequest, ModelFormat, Precision, Session,
+};
 
 use arithmetic::Arithmetic;
 use config::EncoderConfig;
@@ -52,6 +54,11 @@ impl Backend for CandleBackend {
             library: None,
             devices: device::reports(),
         }
+    }
+
+    fn accelerates(&self, device: Device, precision: Precision) -> bool {
+        // On the CPU, half precisions are widened on the way: half the memory, and no time gained.
+        device != Device::Cpu || precision == Precision::F32
     }
 
     fn load(&self, request: &LoadRequest<'_>) -> Result<Box<dyn Session>, BackendError> {

@@ -167,6 +167,13 @@ pub trait Backend: Send + Sync {
         self.probe().devices.into_iter().find(|report| report.device == device)
     }
 
+    /// Whether a precision is a way to be faster on a device, and not only to hold weights in less memory. Where nobody says
+    /// which precision to use, no other is looked at.
+    fn accelerates(&self, device: Device, precision: Precision) -> bool {
+        let _ = (device, precision);
+        true
+    }
+
     /// Inputs and outputs of a model file as its own format declares them, for models that have no manifest yet.
     ///
     /// # Errors

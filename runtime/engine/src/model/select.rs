@@ -1,6 +1,6 @@
 //! Choosing the precision at a placement: of what is proven there, the fastest.
 
-use wisp_core::{Backend, Placement, Precision, Session};
+use wisp_core::{Backend, Device, Placement, Precision, Session};
 use wisp_model_store::{Manifest, ModelFile};
 
 use super::ProvenFile;
@@ -53,7 +53,8 @@ pub(crate) fn select(
     choice: PrecisionChoice,
 ) -> Result<Chosen, String> {
     let place = Place::find(loader, subject, placement)?;
-    let candidates = candidates(&loader.model.manifest, place.backend.as_ref(), &place.native, choice)?;
+    let candidates =
+        candidates(&loader.model.manifest, place.backend.as_ref(), placement.device, &place.native, choice)?;
     let mut tried: Vec<Tried<'_>> = Vec::new();
     for candidate in candidates {
         tried.push(place.try_one(candidate));
@@ -74,7 +75,8 @@ pub(super) fn prove_anew(
 ) -> Result<Vec<ProvenFile>, String> {
     let place = Place::find(loader, subject, placement)?;
     let choice = PrecisionChoice::Exactly(precision);
-    let candidates = candidates(&loader.model.manifest, place.backend.as_ref(), &place.native, choice)?;
+    let candidates =
+        candidates(&loader.model.manifest, place.backend.as_ref(), placement.device, &place.native, choice)?;
     let proven = candidates.into_iter().map(|candidate| {
         let proof = match place.prove(candidate).outcome {
             Outcome::Proven(proof) => Ok(proof),
@@ -89,6 +91,7 @@ pub(super) fn prove_anew(
 fn candidates<'m>(
     manifest: &'m Manifest,
     backend: &dyn Backend,
+    device: Device,
     native: &[Precision],
     choice: PrecisionChoice,
 ) -> Result<Vec<Candidate<'m>>, String> {
@@ -126,6 +129,7 @@ fn candidates<'m>(
         PrecisionChoice::Auto => Ok(all
             .into_iter()
             .filter(|candidate| native.contains(&candidate.precision))
+            .filter(|candidate| backend.accelerates(device, candidate.precision))
             .filter(|candidate| {
                 candidate.precision == Precision::F32 || manifest.tolerance(candidate.precision).is_some()
             })

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use wisp_core::{BackendId, Device, Placement};
-use wisp_engine::{Config, DeploymentConfig, Engine, GuestLimits};
+use wisp_core::{BackendId, Device, Placement, Precision};
+use wisp_engine::{Config, DeploymentConfig, Engine, GuestLimits, PrecisionChoice};
 use wisp_model_store::NoProgress;
 use wisp_testing::{MODEL, RealModel};
 
@@ -12,6 +12,8 @@ pub(crate) fn config(test: &str, backend: BackendId) -> Option<Config> {
     let mut config = Config::default();
     let model = config.models.get_mut(MODEL).expect("the default model");
     model.placement = vec![Placement { backend, device: Device::Cpu }];
+    // What other precisions answer is told by their own tolerance; here, vectors are compared with those of f32.
+    model.precision = PrecisionChoice::Exactly(Precision::F32);
     // The module as it was built last, whatever was built into this binary.
     // Time enough for all texts at once on the slowest machine.
     let patient = GuestLimits { wall_ms: 120_000, ..GuestLimits::default() };
