@@ -13,6 +13,9 @@ use wisp_model_store::{Access, GoldenVectors, Home, Model, NoProgress, ONNX_RUNT
 /// Name of the model that the tests run on.
 pub const MODEL: &str = "all-minilm-l6-v2";
 
+/// How a reason begins that no installation can mend; `cargo xtask test` knows it by these words.
+const HARDWARE: &str = "this machine has no ";
+
 /// Notes that `test` cannot run here, and why.
 ///
 /// # Panics
@@ -28,7 +31,7 @@ pub fn skip(test: &str, reason: &str) {
 /// # Panics
 /// When the list of skips cannot be written.
 pub fn lacks(test: &str, hardware: &str) {
-    note(test, &format!("this machine has no {hardware}"));
+    note(test, &format!("{HARDWARE}{hardware}"));
 }
 
 fn note(test: &str, reason: &str) {
