@@ -254,11 +254,11 @@ fn nothing_of_a_cancelled_inference_reaches_the_next_one() {
     for round in 0..8_u64 {
         let canceller = std::sync::Arc::clone(&canceller);
         let stopper = std::thread::spawn(move || {
-            std::thread::sleep(std::time::Duration::from_millis(1 + round * 90));
+            std::thread::sleep(std::time::Duration::from_millis(1 + round * 40));
             canceller.cancel();
         });
         // Long enough to be stopped: an inference is cancelled only once it has taken longer than compiling does.
-        let rows = 60 + usize::try_from(round % 5).expect("small");
+        let rows = 120 + usize::try_from(round % 5).expect("small");
         let ended = session.run(&batch(&vec![180; rows]));
         cancelled += usize::from(matches!(ended, Err(BackendError::Cancelled)));
         for lengths in [&[9][..], &[180, 3], &[30, 31, 32]] {
@@ -269,5 +269,5 @@ fn nothing_of_a_cancelled_inference_reaches_the_next_one() {
         }
         stopper.join().expect("does not panic");
     }
-    assert!(cancelled >= 4, "{cancelled} of 8 were cancelled: too few to tell");
+    assert!(cancelled >= 3, "{cancelled} of 8 were cancelled: too few to tell");
 }
