@@ -7,11 +7,13 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use wisp_core::Tensor;
 use wisp_engine::{EmbedRequest, EmbedResponse, Engine, PlacementReport, RequestTimes};
+use wisp_model_store::write_npy;
 
 use crate::placement::{ConfigOptions, PlacementOptions};
 use crate::progress::Console;
-use crate::{GlobalOptions, neighbours, npy, output, table, texts};
+use crate::{GlobalOptions, neighbours, output, table, texts};
 
 /// Texts that go through the guest in one request: few enough that long ones stay far inside the guest's time limit.
 const REQUEST_TEXTS: usize = 32;
@@ -190,7 +192,8 @@ fn print_json(embeddings: &Embeddings) -> anyhow::Result<()> {
 fn print_npy(embeddings: &Embeddings) -> anyhow::Result<()> {
     let columns = embeddings.vectors.first().map_or(0, Vec::len);
     let mut writer = std::io::BufWriter::new(std::io::stdout().lock());
-    npy::write(&mut writer, embeddings.vectors.len(), columns, &embeddings.vectors.concat())?;
+    let matrix = Tensor::from_slice(&[embeddings.vectors.len(), columns], &embeddings.vectors.concat())?;
+    write_npy(&mut writer, &matrix)?;
     writer.flush()?;
     Ok(())
 }

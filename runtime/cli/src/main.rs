@@ -10,7 +10,6 @@ mod embed;
 mod logging;
 mod models;
 mod neighbours;
-mod npy;
 mod output;
 mod placement;
 mod probe;

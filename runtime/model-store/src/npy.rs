@@ -176,6 +176,29 @@ mod tests {
     const VALUES: [f32; 6] = [1.0, -2.5, 0.0, 4.0, f32::MIN_POSITIVE, 6.0];
 
     #[test]
+    fn what_is_written_reads_back_whatever_its_axes() {
+        for shape in [vec![], vec![6], vec![2, 3], vec![1, 2, 3]] {
+            let values = vec![1.5_f32; shape.iter().product()];
+            let tensor = Tensor::from_slice(&shape, &values).expect("fits");
+            let mut bytes = Vec::new();
+            write_npy(&mut bytes, &tensor).expect("a vector takes everything");
+            assert_eq!(parse(&bytes).expect("was just written"), tensor, "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn the_data_starts_at_a_multiple_of_64_and_is_row_major() {
+        let mut bytes = Vec::new();
+        let tensor = Tensor::from_slice(&[2, 1], &[1.0_f32, -2.0]).expect("fits");
+        write_npy(&mut bytes, &tensor).expect("a vector takes everything");
+        let header_bytes = u16::from_le_bytes([bytes[8], bytes[9]]) as usize;
+        assert_eq!((10 + header_bytes) % 64, 0);
+        let header = std::str::from_utf8(&bytes[10..10 + header_bytes]).expect("ASCII");
+        assert!(header.starts_with("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1), }"), "{header}");
+        assert_eq!(bytes[10 + header_bytes..], [0, 0, 128, 63, 0, 0, 0, 192]);
+    }
+
+    #[test]
     fn both_versions_read_back_as_written() {
         for version in [[1, 0], [2, 0]] {
             let matrix = Matrix::parse(&file(version, HEADER, &VALUES)).expect("well formed");
