@@ -52,6 +52,7 @@ fn to_message(response: &EmbedResponse) -> v1::EmbedResponse {
             device: report.placement.device.to_string(),
             precision: report.precision.to_string(),
         }),
+        batching: None,
     }
 }
 
