@@ -12,10 +12,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use wisp_core::{BackendId, Batch, Device, NamedTensor, Placement, Precision, Tensor};
+use wisp_core::{BackendId, Device, NamedTensor, Placement, Precision, Tensor};
 use wisp_engine::{Config, EmbedRequest, Engine, PrecisionChoice};
 use wisp_host::GrantedModel;
 use wisp_model_store::{Access, Home, NoProgress, Store};
+use wisp_scheduler::Caller;
 
 const MODEL: &str = "all-minilm-l6-v2";
 
@@ -54,6 +55,8 @@ fn config(placement: Placement, precision: Precision) -> Config {
     let mut config = Config::default();
     for model in config.models.values_mut() {
         (model.placement, model.precision) = (vec![placement], PrecisionChoice::Exactly(precision));
+        // The shapes are what is measured: nothing may cut them.
+        model.batching.max_batch_ms = 3_600_000;
     }
     config
 }
@@ -94,17 +97,18 @@ async fn median_seconds(model: &Arc<GrantedModel>, rows: usize, tokens: usize) -
         let values: Vec<i64> = (0..rows * tokens).map(value).collect();
         Ok(NamedTensor::new(name, Tensor::from_slice(&[rows, tokens], &values)?))
     };
-    let batch = Batch::Padded(vec![
+    let batch = vec![
         input("input_ids", &|index| 1000 + (index as i64 * 7919) % 25_000)?,
         input("attention_mask", &|_| 1)?,
         input("token_type_ids", &|_| 0)?,
-    ]);
-    model.queue.infer(batch.clone(), None).await?;
+    ];
+    let caller = Caller::default();
+    model.queue.infer(batch.clone(), &caller, None, None).await?;
     let begun_at = Instant::now();
     let mut runs = Vec::new();
     while begun_at.elapsed() < BUDGET || runs.len() < 3 {
         let started_at = Instant::now();
-        model.queue.infer(batch.clone(), None).await?;
+        model.queue.infer(batch.clone(), &caller, None, None).await?;
         runs.push(started_at.elapsed().as_secs_f64());
     }
     runs.sort_by(f64::total_cmp);

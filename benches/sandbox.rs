@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
-use wisp_core::Batch;
 use wisp_engine::{Config, DeploymentConfig, EmbedRequest, Engine, GuestLimits};
 use wisp_host::GrantedModel;
 use wisp_model_store::{Access, Home, NoProgress, Store};
+use wisp_scheduler::Caller;
 
 const MODEL: &str = "all-minilm-l6-v2";
 const GUESTS: [&str; 2] = ["embedder", "embedder-portable"];
@@ -117,7 +117,7 @@ async fn embed_without_guest(model: &GrantedModel) -> Result<Vec<f32>> {
     let tokenizer = model.tokenizer.as_ref().context("the model has a tokenizer")?;
     let ids = tokenizer.encode(vec![TEXT.to_owned()], true, true)?;
     let inputs = tokenizer.tensors(&[&ids[0]])?;
-    let inferred = model.queue.infer(Batch::Padded(inputs), None).await?;
+    let inferred = model.queue.infer(inputs, &Caller::default(), None, None).await?;
     let output = inferred.outputs.iter().find(|output| output.name == "sentence_embedding");
     Ok(output.context("the model pools")?.tensor.view::<f32>()?.to_vec())
 }
