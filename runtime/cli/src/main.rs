@@ -1,9 +1,10 @@
-//! `wisp`: serve, embed, look after models.
+//! `wisp`: serve, embed, measure, look after models.
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 and 143 interrupted before the service was up. Results go to standard output, everything else to standard error.
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod config;
 mod devices;
 mod embed;
@@ -70,6 +71,8 @@ enum Command {
     Serve(serve::Serve),
     /// Embed texts here, without a server.
     Embed(embed::Embed),
+    /// Measure throughput and latency, with every answer checked.
+    Bench(Box<bench::Bench>),
     /// List, fetch, check and export models.
     #[command(subcommand)]
     Models(models::Models),
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Serve(command) => command.run(&cli.global),
         Command::Embed(command) => command.run(&cli.global),
+        Command::Bench(command) => command.run(&cli.global),
         Command::Models(command) => command.run(&cli.global),
         Command::Devices(command) => command.run(&cli.global),
         Command::Probe(command) => command.run(&cli.global),

@@ -109,6 +109,7 @@ mod tests {
                 device: "cpu".into(),
                 precision: "f32".into(),
             }),
+            batching: None,
         }
     }
 

@@ -1,0 +1,355 @@
+//! The figures of a run: what stands in reports, computed from what was noted.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use crate::answer::Lane;
+use crate::load::Load;
+use crate::record::{Recorder, histogram};
+use crate::stability::{Stability, Third};
+
+/// Bars of a histogram in a report.
+const BARS: usize = 60;
+
+/// The figures of one run: some streams at one time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunFigures {
+    /// What tells the run from others of its report.
+    pub name: String,
+    /// What was asked: `server`, `engine` or `backend`.
+    pub target: String,
+    /// Seconds that were measured.
+    pub measured_s: f64,
+    /// Share of all processors that this process used; `None` where it runs the target itself.
+    pub client_cpu_share: Option<f64>,
+    /// What the process of the target used; `None` for a server that is not ours to look at.
+    pub usage: Option<UsageFigures>,
+    /// Why the run ended before its time, if it did.
+    pub ended_early: Option<String>,
+    /// Each stream.
+    pub streams: Vec<StreamFigures>,
+}
+
+/// What a process used in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UsageFigures {
+    /// Seconds on processors.
+    pub cpu_s: f64,
+    /// The same for a thousand texts that were embedded.
+    pub cpu_s_per_1000_texts: Option<f64>,
+    /// Most resident memory in the run, in bytes.
+    pub peak_rss_bytes: u64,
+    /// Joules of the processor package, where the system tells.
+    pub joules: Option<f64>,
+}
+
+/// What a stream is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamFacts {
+    /// Its name.
+    pub name: String,
+    /// The deployment.
+    pub deployment: String,
+    /// The texts: the name of a mix, or `file`.
+    pub mix: String,
+    /// The load.
+    pub load: Load,
+    /// Texts in a request.
+    pub request_texts: usize,
+    /// The lane.
+    pub lane: Lane,
+}
+
+/// The figures of one stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamFigures {
+    /// What it is.
+    #[serde(flatten)]
+    pub facts: StreamFacts,
+    /// Answers inside the measured time.
+    pub requests: u64,
+    /// Answers a second.
+    pub requests_per_s: f64,
+    /// Texts a second.
+    pub texts_per_s: f64,
+    /// Tokens a second.
+    pub tokens_per_s: f64,
+    /// Latencies; `None` without any answer.
+    pub latency: Option<Latency>,
+    /// How late requests of an open loop were sent.
+    pub send_lag: Option<Latency>,
+    /// Rows of an inference, on average; `None` where the target does not tell.
+    pub mean_batch: Option<f64>,
+    /// Share of computed tokens that are padding.
+    pub padding_ratio: Option<f64>,
+    /// Mean time of each stage.
+    pub stages: Option<StageFigures>,
+    /// Requests that were refused.
+    pub refused: u64,
+    /// Everything that was no answer, refusals included, by code.
+    pub failures: BTreeMap<String, FailureFigures>,
+    /// Requests of an open loop that were never sent, because too many were on their way.
+    pub unsent: u64,
+    /// Answers with a wrong vector.
+    pub wrong: u64,
+    /// One of them.
+    pub wrong_example: Option<String>,
+    /// Vectors that were compared with their reference and right.
+    pub checked: u64,
+    /// The smallest cosine of those.
+    pub min_cosine: Option<f64>,
+    /// What computed the answers.
+    pub placements: Vec<String>,
+    /// Whether the run has settled.
+    pub stability: Stability,
+    /// The windows of the run, for comparisons.
+    pub windows: Vec<WindowFigures>,
+    /// Latencies as bars: upper end in microseconds, and how many. Bars are as wide as each other on a logarithmic scale.
+    pub histogram: Vec<(f64, u64)>,
+}
+
+/// Latencies in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each is the quantile of its name")]
+pub struct Latency {
+    pub mean_us: f64,
+    pub p50_us: f64,
+    pub p75_us: f64,
+    pub p90_us: f64,
+    pub p95_us: f64,
+    pub p99_us: f64,
+    pub p999_us: f64,
+    pub max_us: f64,
+}
+
+/// Mean microseconds of each stage.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageFigures {
+    /// Waiting for the session.
+    pub queue_us: f64,
+    /// Tokenising in the host.
+    pub tokenize_us: f64,
+    /// The guest's instance and own code.
+    pub guest_us: f64,
+    /// Putting rows together and taking results apart.
+    pub gather_us: f64,
+    /// In the session.
+    pub infer_us: f64,
+    /// Between those, inside the target.
+    pub other_us: f64,
+    /// Around the target: protocol, network and client.
+    pub outside_us: f64,
+}
+
+/// Failures of one code.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FailureFigures {
+    /// How many.
+    pub count: u64,
+    /// The message of the first.
+    pub example: String,
+}
+
+/// One window of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WindowFigures {
+    /// Answers a second.
+    pub requests_per_s: f64,
+    /// Median latency in microseconds; 0 without any answer.
+    pub p50_us: f64,
+    /// 99th percentile in microseconds.
+    pub p99_us: f64,
+}
+
+impl Latency {
+    /// Microseconds out of nanoseconds; `None` for an empty histogram.
+    #[must_use]
+    pub fn of(histogram: &Histogram<u64>) -> Option<Self> {
+        let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1e3;
+        (!histogram.is_empty()).then(|| Self {
+            mean_us: histogram.mean() / 1e3,
+            p50_us: at(0.5),
+            p75_us: at(0.75),
+            p90_us: at(0.9),
+            p95_us: at(0.95),
+            p99_us: at(0.99),
+            p999_us: at(0.999),
+            max_us: histogram.max() as f64 / 1e3,
+        })
+    }
+}
+
+impl StreamFigures {
+    /// The figures of what was noted.
+    #[must_use]
+    pub fn of(facts: StreamFacts, recorder: &Recorder) -> Self {
+        let (sums, seconds) = (&recorder.sums, recorder.span.duration.as_secs_f64());
+        let is_open_loop = matches!(facts.load, Load::Rate { .. });
+        let failures = sums.failures.iter().map(|(code, failure)| {
+            (code.clone(), FailureFigures { count: failure.count, example: failure.example.clone() })
+        });
+        Self {
+            requests: sums.requests,
+            requests_per_s: sums.requests as f64 / seconds,
+            texts_per_s: sums.texts as f64 / seconds,
+            tokens_per_s: sums.tokens as f64 / seconds,
+            latency: Latency::of(&recorder.latency),
+            send_lag: if is_open_loop { Latency::of(&recorder.lag) } else { None },
+            mean_batch: sums.shared.mean_batch(),
+            padding_ratio: sums.shared.padding(),
+            stages: stages(recorder),
+            refused: sums.refused,
+            failures: failures.collect(),
+            unsent: sums.unsent,
+            wrong: sums.wrong,
+            wrong_example: sums.wrong_example.clone(),
+            checked: sums.checked,
+            min_cosine: sums.min_cosine,
+            placements: sums.placements.iter().cloned().collect(),
+            stability: Stability::judge(thirds(recorder), is_open_loop),
+            windows: windows(recorder),
+            histogram: bars(&recorder.latency),
+            facts,
+        }
+    }
+
+    /// Requests that failed for another reason than a refusal.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.failures.values().map(|failure| failure.count).sum::<u64>().saturating_sub(self.refused)
+    }
+}
+
+impl StageFigures {
+    /// Each stage with its name, in the order a request meets them.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, f64); 7] {
+        [
+            ("queue", self.queue_us),
+            ("tokenize", self.tokenize_us),
+            ("guest", self.guest_us),
+            ("gather", self.gather_us),
+            ("infer", self.infer_us),
+            ("other", self.other_us),
+            ("outside", self.outside_us),
+        ]
+    }
+}
+
+fn stages(recorder: &Recorder) -> Option<StageFigures> {
+    let sums = &recorder.sums;
+    if sums.staged == 0 {
+        return None;
+    }
+    let mean = |nanoseconds: u64| nanoseconds as f64 / sums.staged as f64 / 1e3;
+    let [queue, tokenize, guest, gather, infer, other] = sums.stages.named().map(|(_, stage)| mean(stage));
+    Some(StageFigures {
+        queue_us: queue,
+        tokenize_us: tokenize,
+        guest_us: guest,
+        gather_us: gather,
+        infer_us: infer,
+        other_us: other,
+        outside_us: mean(sums.staged_latency_ns.saturating_sub(sums.stages.total)),
+    })
+}
+
+fn thirds(recorder: &Recorder) -> [Third; 3] {
+    let (windows, seconds) = (&recorder.windows, recorder.window_s);
+    [0, 1, 2].map(|third| {
+        let part = &windows[windows.len() * third / 3..windows.len() * (third + 1) / 3];
+        let mut latency = histogram();
+        // The histograms have one width, so nothing is lost.
+        part.iter().for_each(|window| latency.add(&window.latency).unwrap_or_default());
+        let requests: u64 = part.iter().map(|window| window.requests).sum();
+        let per_second = if part.is_empty() { 0.0 } else { requests as f64 / (seconds * part.len() as f64) };
+        Third { per_second, p50: latency.value_at_quantile(0.5) as f64 }
+    })
+}
+
+fn windows(recorder: &Recorder) -> Vec<WindowFigures> {
+    let seconds = recorder.window_s;
+    let figures = recorder.windows.iter().map(|window| WindowFigures {
+        requests_per_s: window.requests as f64 / seconds,
+        p50_us: window.latency.value_at_quantile(0.5) as f64 / 1e3,
+        p99_us: window.latency.value_at_quantile(0.99) as f64 / 1e3,
+    });
+    figures.collect()
+}
+
+/// From the smallest to the largest latency, in steps of one factor.
+fn bars(histogram: &Histogram<u64>) -> Vec<(f64, u64)> {
+    if histogram.is_empty() {
+        return Vec::new();
+    }
+    let (least, most) = (histogram.min().max(1) as f64, histogram.max().max(2) as f64 * 1.001);
+    let step = (most / least).ln().max(0.05) / BARS as f64;
+    let mut bars: Vec<(f64, u64)> = (1..=BARS).map(|bar| (least * (step * bar as f64).exp() / 1e3, 0)).collect();
+    for value in histogram.iter_recorded() {
+        let bar = ((value.value_iterated_to().max(1) as f64 / least).ln() / step) as usize;
+        bars[bar.min(BARS - 1)].1 += value.count_at_value();
+    }
+    bars
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::answer::{Answer, Stages};
+    use crate::record::{Span, Times};
+
+    fn facts(load: Load) -> StreamFacts {
+        StreamFacts {
+            name: "s".to_owned(),
+            deployment: "embedder".to_owned(),
+            mix: "short".to_owned(),
+            load,
+            request_texts: 1,
+            lane: Lane::default(),
+        }
+    }
+
+    fn recorder() -> Recorder {
+        let span = Span { start: Instant::now(), duration: Duration::from_secs(3), windows: 3 };
+        let mut recorder = Recorder::new(span);
+        for request in 0..300_u64 {
+            let intended = span.start + Duration::from_millis(request * 10);
+            let finished = intended + Duration::from_micros(1000 + request);
+            let times = Times { intended, sent: intended, finished, is_counted: true };
+            let stages = Stages { queue: 100_000, infer: 500_000, total: 700_000, ..Stages::default() };
+            let answer = Answer { tokens: 16, stages: Some(stages), ..Answer::default() };
+            recorder.answer(times, 1, &answer, None);
+        }
+        recorder
+    }
+
+    #[test]
+    fn figures_are_those_of_what_was_noted() {
+        let figures = StreamFigures::of(facts(Load::Clients(1)), &recorder());
+        assert_eq!(figures.requests, 300);
+        assert!((figures.requests_per_s - 100.0).abs() < 1e-9);
+        assert!((figures.tokens_per_s - 1600.0).abs() < 1e-9);
+        let latency = figures.latency.expect("there are answers");
+        // Three digits.
+        assert!((latency.p50_us - 1150.0).abs() < 2.0, "{latency:?}");
+        assert!((latency.max_us - 1299.0).abs() < 2.0, "{latency:?}");
+        let stages = figures.stages.expect("told");
+        assert_eq!((stages.queue_us, stages.infer_us, stages.other_us), (100.0, 500.0, 100.0));
+        assert!((stages.outside_us - 449.5).abs() < 1.0, "{stages:?}");
+        assert!(figures.stability.is_stable);
+        assert_eq!(figures.windows.len(), 3);
+        assert_eq!(figures.histogram.iter().map(|bar| bar.1).sum::<u64>(), 300);
+    }
+
+    #[test]
+    fn nothing_at_all_has_no_latency_and_is_not_stable() {
+        let span = Span { start: Instant::now(), duration: Duration::from_secs(3), windows: 3 };
+        let figures = StreamFigures::of(facts(Load::Clients(1)), &Recorder::new(span));
+        assert_eq!((figures.requests, figures.latency, figures.stages), (0, None, None));
+        assert!(!figures.stability.is_stable && figures.histogram.is_empty());
+    }
+}
