@@ -72,6 +72,12 @@ pub enum BenchError {
 }
 
 impl BenchError {
+    /// Whether it says that a placement or precision cannot be used here.
+    #[must_use]
+    pub fn is_about_placement(&self) -> bool {
+        matches!(self, Self::Start(_) | Self::Server { .. } | Self::NoBackend { .. })
+    }
+
     /// Puts what was to be done before an error of the system.
     pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::answer::Lane;
 use crate::load::Load;
 use crate::record::{Recorder, histogram};
+use crate::slo::Slo;
 use crate::stability::{Stability, Third};
 
 /// Bars of a histogram in a report.
@@ -18,6 +19,8 @@ const BARS: usize = 60;
 pub struct RunFigures {
     /// What tells the run from others of its report.
     pub name: String,
+    /// The placement and precision, where several were measured.
+    pub variant: Option<String>,
     /// What was asked: `server`, `engine` or `backend`.
     pub target: String,
     /// Seconds that were measured.
@@ -78,6 +81,10 @@ pub struct StreamFigures {
     pub tokens_per_s: f64,
     /// Latencies; `None` without any answer.
     pub latency: Option<Latency>,
+    /// The quantile of the objective in microseconds, where there is one.
+    pub objective_us: Option<f64>,
+    /// Answers a second that kept the objective, where there is one.
+    pub goodput_per_s: Option<f64>,
     /// How late requests of an open loop were sent.
     pub send_lag: Option<Latency>,
     /// Rows of an inference, on average; `None` where the target does not tell.
@@ -184,7 +191,7 @@ impl Latency {
 impl StreamFigures {
     /// The figures of what was noted.
     #[must_use]
-    pub fn of(facts: StreamFacts, recorder: &Recorder) -> Self {
+    pub fn of(facts: StreamFacts, recorder: &Recorder, slo: Option<Slo>) -> Self {
         let (sums, seconds) = (&recorder.sums, recorder.span.duration.as_secs_f64());
         let is_open_loop = matches!(facts.load, Load::Rate { .. });
         let failures = sums.failures.iter().map(|(code, failure)| {
@@ -196,6 +203,10 @@ impl StreamFigures {
             texts_per_s: sums.texts as f64 / seconds,
             tokens_per_s: sums.tokens as f64 / seconds,
             latency: Latency::of(&recorder.latency),
+            objective_us: slo
+                .filter(|_| !recorder.latency.is_empty())
+                .map(|slo| recorder.latency.value_at_quantile(slo.quantile) as f64 / 1e3),
+            goodput_per_s: slo.map(|slo| goodput(recorder, slo)),
             send_lag: if is_open_loop { Latency::of(&recorder.lag) } else { None },
             mean_batch: sums.shared.mean_batch(),
             padding_ratio: sums.shared.padding(),
@@ -236,6 +247,15 @@ impl StageFigures {
             ("outside", self.outside_us),
         ]
     }
+}
+
+/// Answers a second that came within the objective's time.
+fn goodput(recorder: &Recorder, slo: Slo) -> f64 {
+    if recorder.latency.is_empty() {
+        return 0.0;
+    }
+    let within = recorder.latency.count_between(0, (slo.limit_us * 1e3) as u64) as f64 / recorder.latency.len() as f64;
+    recorder.sums.requests as f64 / recorder.span.duration.as_secs_f64() * within
 }
 
 fn stages(recorder: &Recorder) -> Option<StageFigures> {
@@ -329,7 +349,11 @@ mod tests {
 
     #[test]
     fn figures_are_those_of_what_was_noted() {
-        let figures = StreamFigures::of(facts(Load::Clients(1)), &recorder());
+        let slo = Slo { quantile: 0.99, limit_us: 1150.0 };
+        let figures = StreamFigures::of(facts(Load::Clients(1)), &recorder(), Some(slo));
+        // Half of the answers are within 1.15 ms.
+        assert!((figures.goodput_per_s.expect("there is an objective") - 50.0).abs() < 1.0, "{figures:?}");
+        assert!((figures.objective_us.expect("there is an objective") - 1297.0).abs() < 2.0, "{figures:?}");
         assert_eq!(figures.requests, 300);
         assert!((figures.requests_per_s - 100.0).abs() < 1e-9);
         assert!((figures.tokens_per_s - 1600.0).abs() < 1e-9);
@@ -348,7 +372,7 @@ mod tests {
     #[test]
     fn nothing_at_all_has_no_latency_and_is_not_stable() {
         let span = Span { start: Instant::now(), duration: Duration::from_secs(3), windows: 3 };
-        let figures = StreamFigures::of(facts(Load::Clients(1)), &Recorder::new(span));
+        let figures = StreamFigures::of(facts(Load::Clients(1)), &Recorder::new(span), None);
         assert_eq!((figures.requests, figures.latency, figures.stages), (0, None, None));
         assert!(!figures.stability.is_stable && figures.histogram.is_empty());
     }

@@ -16,6 +16,10 @@
 #![forbid(unsafe_code)]
 
 pub mod answer;
+pub mod cold;
+pub mod compare;
+pub mod devices;
+pub mod energy;
 pub mod environment;
 mod error;
 pub mod expectation;
@@ -33,10 +37,13 @@ pub mod report;
 pub mod run;
 pub mod server;
 mod session;
+pub mod shapes;
+pub mod slo;
 pub mod stability;
 pub mod stream_spec;
 pub mod target;
 pub mod targets;
+pub mod variant;
 mod words;
 
 pub use error::BenchError;

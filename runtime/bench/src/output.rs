@@ -1,6 +1,8 @@
 //! A report in the forms that people and programs read.
 
 pub mod csv;
+pub mod extras;
+pub mod html;
 pub mod markdown;
 pub mod sheets;
 pub mod table;

@@ -6,9 +6,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::answer::Lane;
-use crate::load::Load;
+use crate::load::{Arrivals, Load};
 use crate::mix::Mix;
+use crate::shapes::Shape;
+use crate::slo::Slo;
 use crate::stream_spec::StreamSpec;
+use crate::variant::VariantChoice;
 
 /// Longest time that any flag may name.
 const DURATION_LIMIT: Duration = Duration::from_secs(24 * 3600);
@@ -42,11 +45,25 @@ pub struct Plan {
     pub token_file: Option<PathBuf>,
     /// Whether answers are compared with their reference.
     pub is_checked: bool,
+    /// What latency is to be; runs tell how much of their throughput keeps it.
+    pub slo: Option<Slo>,
+    /// Whether the highest rate that keeps it is searched, in place of the loads of [`Work::Sweep`].
+    pub is_search: bool,
+    /// How requests of such a search arrive.
+    pub arrivals: Arrivals,
+    /// Placements and precisions that are measured one after the other.
+    pub variants: VariantChoice,
+    /// Shapes of batches that are measured without a guest.
+    pub shapes: Vec<Shape>,
+    /// Whether starts are measured.
+    pub is_cold: bool,
 }
 
 /// The load of all runs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Work {
+    /// None: shapes or starts alone are measured.
+    None,
     /// Every mix under every load, one run each.
     Sweep {
         /// The mixes; without a meaning where there is a file of texts.
@@ -115,6 +132,16 @@ impl fmt::Display for TargetChoice {
 }
 
 impl TargetChoice {
+    /// What kind of target it is, for reports: whose server it is makes none.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Server | Self::Address(_) => "server",
+            Self::Engine => "engine",
+            Self::Backend => "backend",
+        }
+    }
+
     /// Whether it runs in the process that measures.
     #[must_use]
     pub fn is_in_process(&self) -> bool {

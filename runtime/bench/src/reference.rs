@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use wisp_core::{BackendId, Device, Placement, Precision};
-use wisp_engine::{Config, EmbedRequest, Engine, PrecisionChoice};
+use wisp_engine::{BUILTIN_PREFIX, Config, EmbedRequest, Engine, PrecisionChoice};
 use wisp_model_store::{Progress, Sha256Digest, Store};
 
 use crate::BenchError;
@@ -118,12 +118,10 @@ impl<'a> References<'a> {
         }
         let guest = self.config.deployments.get(deployment).map(|deployment| deployment.guest.as_str());
         let guest = guest.unwrap_or_default();
-        // A guest inside the binary changes with the binary.
-        let module = std::fs::read(guest).or_else(|_| {
-            std::env::current_exe()
-                .and_then(std::fs::metadata)
-                .map(|facts| format!("{guest} {} {:?}", facts.len(), facts.modified().ok()).into_bytes())
-        });
+        let module = match guest.strip_prefix(BUILTIN_PREFIX) {
+            Some(builtin) => wisp_engine::builtin_guest(builtin).map(<[u8]>::to_vec),
+            None => std::fs::read(guest).ok(),
+        };
         key += &format!("{}\n", Sha256Digest::of(&module.unwrap_or_default()));
         for text in pool.texts.iter() {
             key += text;

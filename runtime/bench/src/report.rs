@@ -3,8 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cold::ColdFigures;
 use crate::environment::Environment;
 use crate::figures::{RunFigures, StreamFigures};
+use crate::shapes::ShapeFigures;
+use crate::slo::Slo;
 
 /// Name and version of the form. A new number means that a reader of the old one may go wrong.
 pub const SCHEMA: &str = "wisp-bench/1";
@@ -22,6 +25,14 @@ pub struct Report {
     pub server_start_ms: Option<f64>,
     /// Each run.
     pub runs: Vec<RunFigures>,
+    /// Each search for the highest rate that keeps the objective; its runs are among the others.
+    pub searches: Vec<SearchFigures>,
+    /// What each shape of a batch takes.
+    pub shapes: Vec<ShapeFigures>,
+    /// What a start takes.
+    pub cold: Vec<ColdFigures>,
+    /// Placements and precisions that this machine does not run.
+    pub skipped: Vec<Skipped>,
     /// Why the report is not whole, if it is not.
     pub ended_early: Option<String>,
 }
@@ -41,9 +52,69 @@ pub struct MethodFacts {
     pub is_checked: bool,
     /// Threads of the client.
     pub client_threads: usize,
+    /// The objective, if there is one.
+    pub slo: Option<Slo>,
+}
+
+/// What a search found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchFigures {
+    /// Target, deployment and mix.
+    pub name: String,
+    /// The placement and precision, where several were measured.
+    pub variant: Option<String>,
+    /// The objective.
+    pub slo: Slo,
+    /// The highest rate in requests a second that kept it; `None` when none did.
+    pub best_per_s: Option<f64>,
+    /// Most answers a second that kept it, at any rate.
+    pub goodput_per_s: f64,
+    /// Each rate that was tried, in order.
+    pub tried: Vec<Tried>,
+}
+
+/// A rate that was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tried {
+    /// Requests a second that were sent.
+    pub offered_per_s: f64,
+    /// Answers a second that came.
+    pub answered_per_s: f64,
+    /// The quantile of the objective.
+    pub quantile_us: f64,
+    /// Answers a second that kept the objective.
+    pub goodput_per_s: f64,
+    /// Whether the objective held.
+    pub holds: bool,
+}
+
+/// What could not be measured here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// Placement and precision.
+    pub variant: String,
+    /// Why.
+    pub reason: String,
 }
 
 impl Report {
+    /// A report of nothing yet.
+    #[must_use]
+    pub fn new(environment: Environment, method: MethodFacts) -> Self {
+        Self {
+            schema: SCHEMA.to_owned(),
+            environment,
+            method,
+            server_start_ms: None,
+            runs: Vec::new(),
+            searches: Vec::new(),
+            shapes: Vec::new(),
+            cold: Vec::new(),
+            skipped: Vec::new(),
+            ended_early: None,
+        }
+    }
+
     /// What makes the report a failure, if anything: wrong vectors first.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
@@ -63,6 +134,10 @@ impl Report {
                 stream.facts.name,
                 why(stream)
             ));
+        }
+        if self.runs.is_empty() && self.shapes.is_empty() && self.cold.is_empty() {
+            let reasons = self.skipped.iter().map(|skipped| format!("\n  - {}: {}", skipped.variant, skipped.reason));
+            return Some(format!("nothing could be measured:{}", reasons.collect::<String>()));
         }
         None
     }

@@ -23,6 +23,9 @@ const WATCH: Duration = Duration::from_millis(100);
 /// Longest time that nobody may answer before a run is given up.
 const GONE_LIMIT: Duration = Duration::from_secs(3);
 
+/// Longest time between a signal that reaches the target and the same signal here.
+const INTERRUPT_LIMIT: Duration = Duration::from_millis(200);
+
 /// How a run measures.
 #[derive(Clone, Copy, Debug)]
 pub struct Method {
@@ -123,15 +126,18 @@ pub async fn run(
             () = tokio::time::sleep(WATCH) => {}
         }
         gone = watch().or_else(|| running.iter().find_map(|stream| stream.gone()));
+        if gone.is_some() {
+            // Ctrl-C ends a server of the same terminal as well, and may be noticed there first.
+            let _ = tokio::time::timeout(INTERRUPT_LIMIT, stop.cancelled()).await;
+        }
         if gone.is_some() || stop.is_cancelled() || Instant::now() > end {
             halt.cancel();
             break;
         }
     }
     let ended_early = match gone {
-        Some(how) => Some(EndedEarly::Gone(how)),
-        None if stop.is_cancelled() => Some(EndedEarly::Interrupted),
-        None => None,
+        _ if stop.is_cancelled() => Some(EndedEarly::Interrupted),
+        gone => gone.map(EndedEarly::Gone),
     };
     let measured = Instant::now().saturating_duration_since(span.start);
     let recorders = running.iter().map(|stream| {

@@ -38,12 +38,26 @@ pub struct ServerChild {
     _folder: TempDir,
 }
 
+/// How a server is started.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerOptions<'a> {
+    /// The binary that `serve` is a command of.
+    pub program: &'a Path,
+    /// What it serves.
+    pub config: &'a Config,
+    /// Whether it may fetch nothing.
+    pub is_offline: bool,
+    /// Its cache folder; `None` for that of this process.
+    pub home: Option<&'a Path>,
+}
+
 impl ServerChild {
     /// Starts `program serve` with a configuration and waits until it is ready.
     ///
     /// # Errors
     /// [`BenchError::Server`] with the end of its log.
-    pub fn start(program: &Path, config: &Config, is_offline: bool) -> Result<Self, BenchError> {
+    pub fn start(options: &ServerOptions<'_>) -> Result<Self, BenchError> {
+        let ServerOptions { program, config, is_offline, home } = *options;
         let folder = tempfile::tempdir().map_err(BenchError::io("a folder for the server"))?;
         let (file, log) = (folder.path().join("wisp.toml"), folder.path().join("serve.log"));
         std::fs::write(&file, config.to_toml()).map_err(BenchError::io(file.display().to_string()))?;
@@ -54,6 +68,7 @@ impl ServerChild {
         });
         command.arg("serve").arg("--config").arg(&file).args(["--grpc", "127.0.0.1:0"]);
         command.args(is_offline.then_some("--offline"));
+        command.envs(home.map(|home| ("WISP_HOME", home)));
         let started_at = Instant::now();
         let mut child = command
             .stdin(Stdio::null())
@@ -135,12 +150,32 @@ impl ServerChild {
     /// An error that tells what the server wrote last.
     #[must_use]
     pub fn failed(&self, what: &str) -> BenchError {
+        BenchError::Server { what: what.to_owned(), log: self.log_tail() }
+    }
+
+    /// The end of what it wrote, ready to stand behind a message.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         let last = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
-        let log = if last.is_empty() { String::new() } else { format!("; the end of its log:\n{last}") };
-        BenchError::Server { what: what.to_owned(), log }
+        if last.is_empty() { String::new() } else { format!("; the end of its log:\n{last}") }
     }
+
+    /// The libraries that it says its models run on, by backend, with their versions.
+    #[must_use]
+    pub fn libraries(&self) -> Vec<(String, String)> {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        text.lines().filter_map(library).collect()
+    }
+}
+
+/// Backend and version out of `model      NAME on BACKEND:DEVICE (VERSION), PRECISION, …`.
+fn library(line: &str) -> Option<(String, String)> {
+    let (_, placement) = line.strip_prefix("model ")?.split_once(" on ")?;
+    let (backend, rest) = placement.split_once(':')?;
+    let (_, version) = rest.split_once(" (")?;
+    Some((backend.to_owned(), version.split_once(')')?.0.to_owned()))
 }
 
 impl Drop for ServerChild {
@@ -148,5 +183,17 @@ impl Drop for ServerChild {
         // After a stop both calls find an ended process and change nothing.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_says_of_its_models_is_understood() {
+        let line = "model      all-minilm-l6-v2 on openvino:cpu (2026.4.1), int8, 64 golden answers at cosine 0.99";
+        assert_eq!(library(line), Some(("openvino".to_owned(), "2026.4.1".to_owned())));
+        assert_eq!(library("deployment embedder: builtin:embedder (148 KB), encoder = all-minilm-l6-v2"), None);
     }
 }

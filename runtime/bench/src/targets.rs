@@ -7,10 +7,10 @@ use std::time::Duration;
 use wisp_engine::{BUILTIN_PREFIX, Config, DeploymentConfig, Engine, GuestLimits};
 use wisp_model_store::{Progress, Store};
 
-use crate::plan::{DeploymentChoice, Plan, TargetChoice};
-use crate::server::ServerChild;
+use crate::BenchError;
+use crate::plan::{DeploymentChoice, Plan, TargetChoice, Work};
+use crate::server::{ServerChild, ServerOptions};
 use crate::target::{BackendTarget, EngineTarget, GrpcOptions, GrpcTarget, Target};
-use crate::{BenchError, pool};
 
 /// Where guests lie that are built from source.
 const GUESTS_FOLDER: &str = "target/guests";
@@ -53,13 +53,14 @@ impl Targets {
         progress: &dyn Progress,
     ) -> Result<Self, BenchError> {
         let mut targets = Self { server: None, engine: None, timeout: plan.timeout };
-        if plan.targets.iter().any(TargetChoice::is_in_process) {
+        let has_work = !matches!(plan.work, Work::None);
+        if !plan.shapes.is_empty() || has_work && plan.targets.iter().any(TargetChoice::is_in_process) {
             targets.engine = Some(Engine::start(config.clone(), store, progress)?);
         }
-        if plan.targets.contains(&TargetChoice::Server) {
+        if has_work && plan.targets.contains(&TargetChoice::Server) {
             progress.step("starting `wisp serve`", None);
             let is_offline = store.access() == wisp_model_store::Access::Offline;
-            let server = ServerChild::start(program, config, is_offline)?;
+            let server = ServerChild::start(&ServerOptions { program, config, is_offline, home: None })?;
             progress.done(&format!("`wisp serve` serves after {} ms", server.start_time().as_millis()));
             targets.server = Some(server);
         }
@@ -177,18 +178,11 @@ pub fn token(file: Option<&Path>) -> Result<Option<String>, BenchError> {
     Ok(text.lines().next().map(|line| line.trim().to_owned()).filter(|token| !token.is_empty()))
 }
 
-/// The name that a run has in a report.
-#[must_use]
-pub fn run_name(target: &TargetChoice, deployment: &str, mix: &str, load: impl std::fmt::Display) -> String {
-    let texts = if mix == pool::FILE { "texts of a file" } else { mix };
-    let target = if matches!(target, TargetChoice::Address(_)) { "server" } else { &target.to_string() };
-    format!("{target} {deployment} {texts} {load}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Work;
+    use crate::load::Arrivals;
+    use crate::variant::VariantChoice;
 
     fn plan(deployments: &[&str]) -> Plan {
         Plan {
@@ -205,6 +199,12 @@ mod tests {
             client_threads: None,
             token_file: None,
             is_checked: true,
+            slo: None,
+            is_search: false,
+            arrivals: Arrivals::default(),
+            variants: VariantChoice::default(),
+            shapes: Vec::new(),
+            is_cold: false,
         }
     }
 

@@ -1,28 +1,44 @@
 //! `wisp bench`: flags to a plan, a report to where it is wanted.
 
+mod compare;
+mod devices;
+mod write;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand};
 use tokio_util::sync::CancellationToken;
 use wisp_bench::answer::Lane;
+use wisp_bench::cold::start_parts;
 use wisp_bench::load::{Arrivals, Load};
 use wisp_bench::mix::Mix;
 use wisp_bench::plan::{DeploymentChoice, Plan, TargetChoice, Work, parse_duration};
-use wisp_bench::report::Report;
+use wisp_bench::shapes::Shape;
+use wisp_bench::slo::Slo;
 use wisp_bench::stream_spec::{StreamSpec, parse_clients, parse_lane, parse_rate, parse_texts};
-use wisp_bench::{Setting, measure, output, pools};
+use wisp_bench::variant::VariantChoice;
+use wisp_bench::{Setting, measure, pools};
+use wisp_core::{BackendId, Device, Precision};
+use wisp_engine::PrecisionChoice;
 
+use self::write::BenchFormat;
 use crate::GlobalOptions;
 use crate::placement::{ConfigOptions, PlacementOptions};
 use crate::progress::Console;
 
-/// Measure throughput and latency, with every answer checked.
+/// Clients of runs when nothing is said.
+const DEFAULT_CLIENTS: [usize; 3] = [1, 8, 32];
+
+/// Measure throughput, latency and starts, with every answer checked.
 ///
 /// Without flags: starts a server of its own on a loopback port and embeds short, mixed and long texts with 1, 8 and 32 clients.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Bench {
+    #[command(subcommand)]
+    command: Option<BenchCommand>,
     /// What is measured: server (started for it), engine and backend (in this process), grpc://HOST:PORT.
     #[arg(long, env = "WISP_BENCH_TARGET", value_name = "TARGET", value_delimiter = ',', default_value = "server")]
     target: Vec<TargetChoice>,
@@ -32,23 +48,59 @@ pub(crate) struct Bench {
     #[command(flatten)]
     load: LoadOptions,
     #[command(flatten)]
+    sweep: SweepOptions,
+    #[command(flatten)]
     texts: TextOptions,
     #[command(flatten)]
     method: MethodOptions,
     /// Form of the result on standard output.
     #[arg(long, env = "WISP_BENCH_FORMAT", default_value = "table", value_name = "FORMAT")]
     format: BenchFormat,
+    /// Write the report to this file as well, in the form that its ending names: .json, .html, .md, .csv, .txt.
+    #[arg(long, env = "WISP_BENCH_OUTPUT", value_name = "FILE", value_parser = write::check_ending)]
+    output: Vec<PathBuf>,
     #[command(flatten)]
     config: ConfigOptions,
     #[command(flatten)]
     placement: PlacementOptions,
 }
 
+/// What is done with benchmarks beside measuring.
+#[derive(Subcommand)]
+enum BenchCommand {
+    /// Compare two reports: what became slower or faster beyond noise. Fails on a regression.
+    Compare(compare::Compare),
+    /// Measure every backend, device and precision of this machine in a few shapes, and print a configuration.
+    Devices(devices::BenchDevices),
+    /// Measure the parts of a start in this process, for `--cold`.
+    #[command(hide = true)]
+    StartParts {
+        #[command(flatten)]
+        config: ConfigOptions,
+        /// The deployment.
+        #[arg(long, value_name = "NAME")]
+        deployment: String,
+    },
+}
+
+impl BenchCommand {
+    fn run(self, options: &GlobalOptions) -> anyhow::Result<()> {
+        match self {
+            Self::Compare(command) => command.run(),
+            Self::Devices(command) => command.run(options),
+            Self::StartParts { config, deployment } => {
+                let parts = start_parts(&config.read()?, &options.store()?, &deployment)?;
+                Ok(crate::output::line(serde_json::to_string(&parts)?)?)
+            }
+        }
+    }
+}
+
 /// How much is asked at one time.
 #[derive(Args)]
 struct LoadOptions {
-    /// Clients of a closed loop, one run each.
-    #[arg(long, env = "WISP_BENCH_CLIENTS", value_name = "N", value_delimiter = ',', value_parser = parse_clients, default_value = "1,8,32")]
+    /// Clients of a closed loop, one run each; 1,8,32 when nothing else is asked for.
+    #[arg(long, env = "WISP_BENCH_CLIENTS", value_name = "N", value_delimiter = ',', value_parser = parse_clients)]
     clients: Vec<usize>,
     /// Requests a second of an open loop, one run each, in place of clients.
     #[arg(long, env = "WISP_BENCH_RATE", value_name = "N", value_delimiter = ',', value_parser = parse_rate)]
@@ -66,6 +118,53 @@ struct LoadOptions {
     /// arrivals, deployment, token-file.
     #[arg(long, env = "WISP_BENCH_STREAM", value_name = "SPEC", value_delimiter = ' ')]
     stream: Vec<StreamSpec>,
+}
+
+/// What is measured beside load, and on what.
+#[derive(Args)]
+struct SweepOptions {
+    /// What latency is to be, such as p99=5ms: searches the highest rate of an open loop that keeps it; with --clients or --rate,
+    /// tells how much of their throughput does.
+    #[arg(long, env = "WISP_BENCH_SLO", value_name = "SLO")]
+    slo: Option<Slo>,
+    /// Backends that are measured one after the other: openvino, ort, candle, or all.
+    #[arg(long, env = "WISP_BENCH_BACKENDS", value_name = "BACKEND", value_delimiter = ',')]
+    backends: Vec<OneOrAll<BackendId>>,
+    /// Devices of --backends, one each time; default: cpu.
+    #[arg(long, env = "WISP_BENCH_DEVICES", value_name = "DEVICE", value_delimiter = ' ')]
+    devices: Vec<Device>,
+    /// Precisions that are measured one after the other: auto, f32, f16, bf16, int8, or all.
+    #[arg(long, env = "WISP_BENCH_PRECISIONS", value_name = "PRECISION", value_delimiter = ',')]
+    precisions: Vec<OneOrAll<PrecisionChoice>>,
+    /// Shapes of batches, rows × tokens, that are measured without a guest: 1x16,32x16,32x128.
+    #[arg(long, env = "WISP_BENCH_SHAPES", value_name = "SHAPE", value_delimiter = ',')]
+    shapes: Vec<Shape>,
+    /// Measure starts: with nothing compiled or proven, with everything, and each part.
+    #[arg(long, env = "WISP_BENCH_COLD", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    cold: bool,
+}
+
+/// A value of a list, or all that there are.
+#[derive(Clone, Copy)]
+enum OneOrAll<T> {
+    One(T),
+    All,
+}
+
+impl<T: std::str::FromStr> std::str::FromStr for OneOrAll<T> {
+    type Err = T::Err;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "all" { Ok(Self::All) } else { text.parse().map(Self::One) }
+    }
+}
+
+fn chosen<T: Copy>(values: &[OneOrAll<T>], all: &[T]) -> Vec<T> {
+    let one = |value: &OneOrAll<T>| match value {
+        OneOrAll::One(value) => vec![*value],
+        OneOrAll::All => all.to_vec(),
+    };
+    values.iter().flat_map(one).collect()
 }
 
 /// What is sent.
@@ -114,26 +213,20 @@ struct MethodOptions {
     no_check: bool,
 }
 
-/// Form of a report.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum BenchFormat {
-    /// For people.
-    Table,
-    /// For programs; docs/benchmarks.md describes it.
-    Json,
-    /// For documents.
-    Markdown,
-    /// For spreadsheets: one line a stream of a run.
-    Csv,
-}
-
 /// What was measured is a failure, and stands on standard output.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Failed(String);
+#[error("{reason}")]
+pub(crate) struct Failed {
+    reason: String,
+    /// 130 as of a program that Ctrl-C ended, 1 for everything else.
+    pub(crate) exit_code: u8,
+}
 
 impl Bench {
     pub(crate) fn run(self, options: &GlobalOptions) -> anyhow::Result<()> {
+        if let Some(command) = self.command {
+            return command.run(options);
+        }
         let mut config = self.config.read()?;
         self.placement.apply(&mut config);
         let plan = self.plan();
@@ -147,32 +240,51 @@ impl Bench {
         let setting =
             Setting { plan: &plan, config: &config, program: &program, store: &store, progress: &console, stop };
         let report = measure(&setting)?;
-        drop((console, signals));
-        self.print(&report)?;
+        drop(signals);
+        // What there is is written before anything can fail because of it.
+        write::print(&report, self.format)?;
+        self.output.iter().try_for_each(|file| write::write(&report, file))?;
         match report.failure() {
-            Some(reason) => Err(Failed(reason).into()),
+            Some(reason) => {
+                let exit_code = if setting.stop.is_cancelled() { 130 } else { 1 };
+                Err(Failed { reason, exit_code }.into())
+            }
             None => Ok(()),
         }
     }
 
-    fn plan(&self) -> Plan {
-        let (load, texts, method) = (&self.load, &self.texts, &self.method);
-        let work = if load.stream.is_empty() {
-            let rates = load.rate.iter().map(|&per_second| Load::Rate { per_second, arrivals: load.arrivals });
-            let clients = load.clients.iter().map(|&clients| Load::Clients(clients));
-            Work::Sweep {
-                mixes: texts.mix.clone(),
-                loads: if load.rate.is_empty() { clients.collect() } else { rates.collect() },
-                request_texts: load.request_texts,
-                lane: load.priority.unwrap_or_default(),
+    /// What was asked for; the default load only where nothing was.
+    fn work(&self, is_search: bool) -> Work {
+        let (load, sweep) = (&self.load, &self.sweep);
+        if !load.stream.is_empty() {
+            return Work::Streams(load.stream.clone());
+        }
+        let clients = load.clients.iter().map(|&clients| Load::Clients(clients));
+        let rates = load.rate.iter().map(|&per_second| Load::Rate { per_second, arrivals: load.arrivals });
+        let mut loads: Vec<Load> = clients.chain(rates).collect();
+        if loads.is_empty() && !is_search {
+            if !sweep.shapes.is_empty() || sweep.cold {
+                return Work::None;
             }
-        } else {
-            Work::Streams(load.stream.clone())
-        };
+            loads = DEFAULT_CLIENTS.map(Load::Clients).to_vec();
+        }
+        Work::Sweep {
+            mixes: self.texts.mix.clone(),
+            loads,
+            request_texts: load.request_texts,
+            lane: load.priority.unwrap_or_default(),
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        let (load, sweep, texts, method) = (&self.load, &self.sweep, &self.texts, &self.method);
+        let has_load = !load.clients.is_empty() || !load.rate.is_empty() || !load.stream.is_empty();
+        let is_search = sweep.slo.is_some() && !has_load;
+        let precisions = Precision::ALL.map(PrecisionChoice::Exactly);
         Plan {
             targets: self.target.clone(),
             deployments: self.deployments.clone(),
-            work,
+            work: self.work(is_search),
             texts: texts.texts.clone(),
             pool_texts: texts.pool as usize,
             seed: texts.seed,
@@ -183,17 +295,17 @@ impl Bench {
             client_threads: method.client_threads.map(usize::from),
             token_file: method.token_file.clone(),
             is_checked: !method.no_check,
+            slo: sweep.slo,
+            is_search,
+            arrivals: load.arrivals,
+            variants: VariantChoice {
+                backends: chosen(&sweep.backends, &BackendId::ALL),
+                devices: sweep.devices.clone(),
+                precisions: chosen(&sweep.precisions, &precisions),
+            },
+            shapes: sweep.shapes.clone(),
+            is_cold: sweep.cold,
         }
-    }
-
-    fn print(&self, report: &Report) -> anyhow::Result<()> {
-        match self.format {
-            BenchFormat::Table => crate::output::line(output::table::render(report).trim_end())?,
-            BenchFormat::Json => crate::output::line(serde_json::to_string_pretty(report)?)?,
-            BenchFormat::Markdown => crate::output::line(output::markdown::render(report).trim_end())?,
-            BenchFormat::Csv => crate::output::line(output::csv::render(report).trim_end())?,
-        }
-        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! `wisp`: serve, embed, measure, look after models.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 and 143 interrupted before the service was up. Results go to standard output, everything else to standard error.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 and 143 interrupted before the
+//! service was up or a benchmark was whole. Results go to standard output, everything else to standard error.
 
 #![forbid(unsafe_code)]
 
@@ -114,6 +115,9 @@ fn main() -> ExitCode {
 fn exit_code(error: &anyhow::Error) -> ExitCode {
     if error.is::<texts::NoTexts>() {
         return ExitCode::from(2);
+    }
+    if let Some(failed) = error.downcast_ref::<bench::Failed>() {
+        return failed.exit_code.into();
     }
     error.downcast_ref::<serve::Interrupted>().map_or(ExitCode::FAILURE, |ended| ended.exit_code.into())
 }

@@ -31,7 +31,7 @@ mod model;
 mod proof;
 mod request;
 
-pub use builtin::BUILTIN_PREFIX;
+pub use builtin::{BUILTIN_PREFIX, guest as builtin_guest};
 pub use config::{
     Config, ConfigError, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, PrecisionChoice, RequestLimits,
     ServerConfig,

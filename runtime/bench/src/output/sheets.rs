@@ -1,8 +1,12 @@
 //! A report as tables of text, whatever draws them.
 
+use super::extras;
 use super::{megabytes, milliseconds, number, optional, percent};
 use crate::figures::{RunFigures, StreamFigures};
 use crate::report::Report;
+
+/// The load, for each processor, from which on a machine is not quiet.
+const BUSY_SHARE: f64 = 0.25;
 
 /// A table: the first column names the row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +38,9 @@ pub fn preface(report: &Report) -> Vec<String> {
     let libraries: Vec<_> = libraries.collect();
     let with = if libraries.is_empty() { String::new() } else { format!(", {}", libraries.join(", ")) };
     lines.push(format!("wisp {}{with}, {}", environment.wisp, environment.date));
+    if let Some(load) = environment.load_average.filter(|&load| load > environment.processors as f64 * BUSY_SHARE) {
+        lines.push(format!("something else was running: a load of {load} before anything was measured"));
+    }
     if environment.is_debug_build {
         lines.push("this is a debug build: its figures are no measure of a release".to_owned());
     }
@@ -49,7 +56,9 @@ pub fn preface(report: &Report) -> Vec<String> {
 /// Every table of the report that has a row.
 #[must_use]
 pub fn sheets(report: &Report) -> Vec<Sheet> {
-    let all = [load(report), latency(report), stages(report), cost(report)];
+    let mut all = vec![load(report), latency(report), stages(report), extras::taxes(report), cost(report)];
+    all.extend([extras::searches(report), extras::shapes(report)]);
+    all.extend(extras::cold(report));
     all.into_iter().filter(|sheet| !sheet.rows.is_empty()).collect()
 }
 
@@ -82,6 +91,8 @@ fn load(report: &Report) -> Sheet {
         "wrong",
         "stable",
     ]);
+    let slo = report.method.slo;
+    table.header.extend(slo.map(|slo| format!("goodput/s, {slo}")));
     for (name, _, stream) in rows(report) {
         table.push([
             name,
@@ -95,6 +106,8 @@ fn load(report: &Report) -> Sheet {
             if report.method.is_checked { stream.wrong.to_string() } else { "not checked".to_owned() },
             if stream.stability.is_stable { "yes".to_owned() } else { unstable(stream) },
         ]);
+        let goodput = optional(stream.goodput_per_s, number);
+        table.rows.iter_mut().last().into_iter().for_each(|row| row.extend(slo.map(|_| goodput.clone())));
     }
     table
 }
@@ -173,8 +186,11 @@ pub fn remarks(report: &Report) -> Vec<String> {
             remarks.push(format!("{name}: {} answers are wrong; one of them: {example}", stream.wrong));
         }
     }
+    for skipped in &report.skipped {
+        remarks.push(format!("{} was not measured: {}", skipped.variant, skipped.reason));
+    }
     if let Some(reason) = &report.ended_early {
-        remarks.push(format!("not whole: {reason}"));
+        remarks.push(format!("not whole: {}", reason.lines().next().unwrap_or_default()));
     }
     remarks
 }

@@ -125,7 +125,11 @@ fn failure(status: &Status) -> Failure {
     };
     let retry = status.get_details_retry_info().and_then(|retry| retry.retry_delay);
     let code = if is_unreachable { "CONNECTION".to_owned() } else { code_name(status.code()) };
-    let message = if is_unreachable { chain(status) } else { status.message().to_owned() };
+    let message = match status.source() {
+        // The status itself says no more than its cause, in more words.
+        Some(source) if is_unreachable => chain(source),
+        _ => status.message().to_owned(),
+    };
     Failure { kind, code, message, retry_after: retry }
 }
 

@@ -1,10 +1,14 @@
 //! `wisp bench` in short real runs: real server, real guest, real model.
 
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
+use tonic::{Request, Response, Status};
+use wisp_proto::v1::inference_service_server::{InferenceService, InferenceServiceServer};
+use wisp_proto::v1::{EmbedRequest, EmbedResponse, Embedding};
 
-use crate::support::wisp;
+use crate::support::{Server, wisp};
 
 /// Runs `wisp bench` with these arguments and short times; a skip when model or guest cannot be had.
 fn bench(test: &str, arguments: &[&str]) -> Option<Output> {
@@ -112,4 +116,128 @@ fn texts_are_written_for_others_to_measure_with() {
     let text = std::fs::read_to_string(&file).expect("written");
     assert_eq!(text.lines().count(), 5);
     assert!(text.lines().all(|line| line.split(' ').count() == 14));
+}
+
+#[test]
+fn an_objective_is_searched_and_found() {
+    let test = "an_objective_is_searched_and_found";
+    let Some(output) = bench(test, &["--mix", "short", "--slo", "p50=10s", "--format", "json"]) else { return };
+    assert!(output.status.success(), "{}", said(&output));
+    let report = report(&output);
+    let search = &report["searches"][0];
+    assert!(search["best_per_s"].as_f64().expect("ten seconds hold at some rate") > 0.0, "{search}");
+    assert!(search["tried"].as_array().expect("tries").iter().any(|tried| tried["holds"] == true), "{search}");
+}
+
+#[test]
+fn shapes_and_starts_are_measured_on_every_placement_that_there_is() {
+    let test = "shapes_and_starts_are_measured_on_every_placement_that_there_is";
+    let arguments =
+        ["--backends", "ort,candle", "--precisions", "f32,int8", "--shapes", "1x8", "--cold", "--format", "json"];
+    let Some(output) = bench(test, &arguments) else { return };
+    assert!(output.status.success(), "{}", said(&output));
+    let report = report(&output);
+    let names = |list: &str, key: &str| -> Vec<String> {
+        let list = report[list].as_array().expect("a list");
+        list.iter().map(|figures| figures[key].as_str().expect("a name").to_owned()).collect()
+    };
+    assert_eq!(names("shapes", "variant"), ["ort:cpu f32", "candle:cpu f32"]);
+    assert_eq!(names("cold", "variant"), ["ort:cpu f32", "candle:cpu f32"]);
+    assert_eq!(names("skipped", "variant"), ["ort:cpu int8", "candle:cpu int8"]);
+    for cold in report["cold"].as_array().expect("starts") {
+        assert!(cold["parts"]["engine_ms"].as_f64().expect("a number") > 0.0, "{cold}");
+    }
+}
+
+/// Answers every request with the same vector, or refuses all of them.
+struct Fake {
+    refuses: bool,
+}
+
+#[tonic::async_trait]
+impl InferenceService for Fake {
+    async fn embed(&self, request: Request<EmbedRequest>) -> Result<Response<EmbedResponse>, Status> {
+        if self.refuses {
+            return Err(Status::resource_exhausted("no room"));
+        }
+        let embedding = Embedding { values: vec![0.05; 384], tokens: 3 };
+        let embeddings = vec![embedding; request.into_inner().texts.len()];
+        Ok(Response::new(EmbedResponse { embeddings, ..EmbedResponse::default() }))
+    }
+}
+
+async fn bench_of_a_fake(test: &'static str, fake: Fake) -> Option<Output> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let incoming = tonic::transport::server::TcpIncoming::from(listener);
+    let service = InferenceServiceServer::new(fake);
+    let server = tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
+    let target = format!("grpc://{address}");
+    let run = move || bench(test, &["--mix", "short", "--clients", "1", "--target", &target]);
+    let output = tokio::task::spawn_blocking(run).await.expect("no panic");
+    server.abort();
+    output
+}
+
+#[tokio::test]
+async fn a_server_with_wrong_vectors_fails_the_run() {
+    let output = bench_of_a_fake("a_server_with_wrong_vectors_fails_the_run", Fake { refuses: false }).await;
+    let Some(output) = output else { return };
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("answers are wrong"), "{}", said(&output));
+}
+
+#[tokio::test]
+async fn a_server_that_answers_nothing_fails_the_run() {
+    let output = bench_of_a_fake("a_server_that_answers_nothing_fails_the_run", Fake { refuses: true }).await;
+    let Some(output) = output else { return };
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("not one request"), "{}", said(&output));
+    assert!(said(&output).contains("RESOURCE_EXHAUSTED: no room"), "{}", said(&output));
+}
+
+/// Starts a long run against a server and waits until requests are sent.
+fn long_run(server: &Server) -> std::process::Child {
+    let target = format!("grpc://{}", server.address);
+    let mut child = wisp()
+        .args(["bench", "--pool", "4", "--mix", "short", "--clients", "2", "--duration", "60s", "--warmup", "0s"])
+        .args(["--target", &target, "--format", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut errors = std::io::BufReader::new(child.stderr.take().expect("is piped"));
+    let mut line = String::new();
+    while !line.contains("2 clients") {
+        line.clear();
+        assert!(std::io::BufRead::read_line(&mut errors, &mut line).expect("writes") > 0, "ended before it measured");
+    }
+    child.stderr = Some(errors.into_inner());
+    // The line stands before the first request; what follows needs one that was answered.
+    std::thread::sleep(Duration::from_millis(500));
+    child
+}
+
+#[test]
+fn interrupted_it_prints_what_it_has() {
+    let Some(server) = Server::start("interrupted_it_prints_what_it_has", &[]) else { return };
+    let child = long_run(&server);
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+    let output = child.wait_with_output().expect("ends");
+    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+    let report = report(&output);
+    assert_eq!(report["ended_early"], "interrupted");
+    assert!(report["runs"][0]["streams"][0]["requests"].as_u64().expect("a number") > 0, "{report}");
+    server.stop_cleanly();
+}
+
+#[test]
+fn a_server_that_goes_away_in_the_middle_is_said() {
+    let Some(server) = Server::start("a_server_that_goes_away_in_the_middle_is_said", &[]) else { return };
+    let child = long_run(&server);
+    drop(server);
+    let output = child.wait_with_output().expect("ends");
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("the server is gone in the middle of"), "{}", said(&output));
 }
