@@ -1,5 +1,7 @@
 //! The figures of a run: what stands in reports, computed from what was noted.
 
+mod derive;
+
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
@@ -7,12 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::Lane;
 use crate::load::Load;
-use crate::record::{Recorder, histogram};
+use crate::record::Recorder;
 use crate::slo::Slo;
-use crate::stability::{Stability, Third};
-
-/// Bars of a histogram in a report.
-const BARS: usize = 60;
+use crate::stability::Stability;
+use derive::{bars, goodput, stages, thirds, windows};
 
 /// The figures of one run: some streams at one time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -249,131 +249,5 @@ impl StageFigures {
     }
 }
 
-/// Answers a second that came within the objective's time.
-fn goodput(recorder: &Recorder, slo: Slo) -> f64 {
-    if recorder.latency.is_empty() {
-        return 0.0;
-    }
-    let within = recorder.latency.count_between(0, (slo.limit_us * 1e3) as u64) as f64 / recorder.latency.len() as f64;
-    recorder.sums.requests as f64 / recorder.span.duration.as_secs_f64() * within
-}
-
-fn stages(recorder: &Recorder) -> Option<StageFigures> {
-    let sums = &recorder.sums;
-    if sums.staged == 0 {
-        return None;
-    }
-    let mean = |nanoseconds: u64| nanoseconds as f64 / sums.staged as f64 / 1e3;
-    let [queue, tokenize, guest, gather, infer, other] = sums.stages.named().map(|(_, stage)| mean(stage));
-    Some(StageFigures {
-        queue_us: queue,
-        tokenize_us: tokenize,
-        guest_us: guest,
-        gather_us: gather,
-        infer_us: infer,
-        other_us: other,
-        outside_us: mean(sums.staged_latency_ns.saturating_sub(sums.stages.total)),
-    })
-}
-
-fn thirds(recorder: &Recorder) -> [Third; 3] {
-    let (windows, seconds) = (&recorder.windows, recorder.window_s);
-    [0, 1, 2].map(|third| {
-        let part = &windows[windows.len() * third / 3..windows.len() * (third + 1) / 3];
-        let mut latency = histogram();
-        // The histograms have one width, so nothing is lost.
-        part.iter().for_each(|window| latency.add(&window.latency).unwrap_or_default());
-        let requests: u64 = part.iter().map(|window| window.requests).sum();
-        let per_second = if part.is_empty() { 0.0 } else { requests as f64 / (seconds * part.len() as f64) };
-        Third { per_second, p50: latency.value_at_quantile(0.5) as f64 }
-    })
-}
-
-fn windows(recorder: &Recorder) -> Vec<WindowFigures> {
-    let seconds = recorder.window_s;
-    let figures = recorder.windows.iter().map(|window| WindowFigures {
-        requests_per_s: window.requests as f64 / seconds,
-        p50_us: window.latency.value_at_quantile(0.5) as f64 / 1e3,
-        p99_us: window.latency.value_at_quantile(0.99) as f64 / 1e3,
-    });
-    figures.collect()
-}
-
-/// From the smallest to the largest latency, in steps of one factor.
-fn bars(histogram: &Histogram<u64>) -> Vec<(f64, u64)> {
-    if histogram.is_empty() {
-        return Vec::new();
-    }
-    let (least, most) = (histogram.min().max(1) as f64, histogram.max().max(2) as f64 * 1.001);
-    let step = (most / least).ln().max(0.05) / BARS as f64;
-    let mut bars: Vec<(f64, u64)> = (1..=BARS).map(|bar| (least * (step * bar as f64).exp() / 1e3, 0)).collect();
-    for value in histogram.iter_recorded() {
-        let bar = ((value.value_iterated_to().max(1) as f64 / least).ln() / step) as usize;
-        bars[bar.min(BARS - 1)].1 += value.count_at_value();
-    }
-    bars
-}
-
 #[cfg(test)]
-mod tests {
-    use std::time::{Duration, Instant};
-
-    use super::*;
-    use crate::answer::{Answer, Stages};
-    use crate::record::{Span, Times};
-
-    fn facts(load: Load) -> StreamFacts {
-        StreamFacts {
-            name: "s".to_owned(),
-            deployment: "embedder".to_owned(),
-            mix: "short".to_owned(),
-            load,
-            request_texts: 1,
-            lane: Lane::default(),
-        }
-    }
-
-    fn recorder() -> Recorder {
-        let span = Span { start: Instant::now(), duration: Duration::from_secs(3), windows: 3 };
-        let mut recorder = Recorder::new(span);
-        for request in 0..300_u64 {
-            let intended = span.start + Duration::from_millis(request * 10);
-            let finished = intended + Duration::from_micros(1000 + request);
-            let times = Times { intended, sent: intended, finished, is_counted: true };
-            let stages = Stages { queue: 100_000, infer: 500_000, total: 700_000, ..Stages::default() };
-            let answer = Answer { tokens: 16, stages: Some(stages), ..Answer::default() };
-            recorder.answer(times, 1, &answer, None);
-        }
-        recorder
-    }
-
-    #[test]
-    fn figures_are_those_of_what_was_noted() {
-        let slo = Slo { quantile: 0.99, limit_us: 1150.0 };
-        let figures = StreamFigures::of(facts(Load::Clients(1)), &recorder(), Some(slo));
-        // Half of the answers are within 1.15 ms.
-        assert!((figures.goodput_per_s.expect("there is an objective") - 50.0).abs() < 1.0, "{figures:?}");
-        assert!((figures.objective_us.expect("there is an objective") - 1297.0).abs() < 2.0, "{figures:?}");
-        assert_eq!(figures.requests, 300);
-        assert!((figures.requests_per_s - 100.0).abs() < 1e-9);
-        assert!((figures.tokens_per_s - 1600.0).abs() < 1e-9);
-        let latency = figures.latency.expect("there are answers");
-        // Three digits.
-        assert!((latency.p50_us - 1150.0).abs() < 2.0, "{latency:?}");
-        assert!((latency.max_us - 1299.0).abs() < 2.0, "{latency:?}");
-        let stages = figures.stages.expect("told");
-        assert_eq!((stages.queue_us, stages.infer_us, stages.other_us), (100.0, 500.0, 100.0));
-        assert!((stages.outside_us - 449.5).abs() < 1.0, "{stages:?}");
-        assert!(figures.stability.is_stable);
-        assert_eq!(figures.windows.len(), 3);
-        assert_eq!(figures.histogram.iter().map(|bar| bar.1).sum::<u64>(), 300);
-    }
-
-    #[test]
-    fn nothing_at_all_has_no_latency_and_is_not_stable() {
-        let span = Span { start: Instant::now(), duration: Duration::from_secs(3), windows: 3 };
-        let figures = StreamFigures::of(facts(Load::Clients(1)), &Recorder::new(span), None);
-        assert_eq!((figures.requests, figures.latency, figures.stages), (0, None, None));
-        assert!(!figures.stability.is_stable && figures.histogram.is_empty());
-    }
-}
+mod tests;

@@ -39,6 +39,7 @@ pub mod server;
 mod session;
 pub mod shapes;
 pub mod slo;
+pub mod span;
 pub mod stability;
 pub mod stream_spec;
 pub mod target;

@@ -35,6 +35,8 @@ pub struct Plan {
     pub warm_up: Duration,
     /// Time that every run measures.
     pub duration: Duration,
+    /// How often every run is made.
+    pub repeats: usize,
     /// Longest time that an answer is waited for.
     pub timeout: Duration,
     /// HTTP/2 connections of a stream; `None` for one for every 16 clients, at most 8.
@@ -99,6 +101,34 @@ pub struct DeploymentChoice {
     pub name: String,
     /// Its guest, where the configuration does not have it.
     pub guest: Option<PathBuf>,
+}
+
+impl Default for Plan {
+    /// Nothing but the usual method.
+    fn default() -> Self {
+        Self {
+            targets: Vec::new(),
+            deployments: Vec::new(),
+            work: Work::None,
+            texts: None,
+            pool_texts: 256,
+            seed: 1,
+            warm_up: Duration::from_secs(2),
+            duration: Duration::from_secs(10),
+            repeats: 1,
+            timeout: Duration::from_secs(30),
+            connections: None,
+            client_threads: None,
+            token_file: None,
+            is_checked: true,
+            slo: None,
+            is_search: false,
+            arrivals: Arrivals::default(),
+            variants: VariantChoice::default(),
+            shapes: Vec::new(),
+            is_cold: false,
+        }
+    }
 }
 
 impl FromStr for TargetChoice {

@@ -7,20 +7,10 @@ use hdrhistogram::Histogram;
 
 use crate::answer::{Answer, Batching, Failure, FailureKind, Stages};
 use crate::expectation::Verdict;
+use crate::span::Span;
 
 /// Digits that a latency is kept with.
 const DIGITS: u8 = 3;
-
-/// The time that is measured, cut into windows of one length.
-#[derive(Clone, Copy, Debug)]
-pub struct Span {
-    /// When warming up is over.
-    pub start: Instant,
-    /// How long is measured.
-    pub duration: Duration,
-    /// How many windows there are; at least 1.
-    pub windows: usize,
-}
 
 /// When a request was to be sent, was sent, and came back.
 #[derive(Clone, Copy, Debug)]
@@ -94,22 +84,6 @@ pub(crate) struct SharedSums {
     pub(crate) inferences: f64,
     pub(crate) tokens: f64,
     pub(crate) padded_tokens: f64,
-}
-
-impl Span {
-    /// When measuring ends.
-    #[must_use]
-    pub fn end(&self) -> Instant {
-        self.start + self.duration
-    }
-
-    /// The window of a point in time, if it lies in the span.
-    #[must_use]
-    pub fn window(&self, at: Instant) -> Option<usize> {
-        let since = at.checked_duration_since(self.start)?;
-        let window = since.as_secs_f64() / self.duration.as_secs_f64() * self.windows as f64;
-        (since < self.duration).then(|| (window as usize).min(self.windows - 1))
-    }
 }
 
 impl Recorder {
@@ -250,15 +224,6 @@ mod tests {
     fn times(span: Span, begun_ms: u64, finished_ms: u64) -> Times {
         let at = |ms| span.start + Duration::from_millis(ms);
         Times { intended: at(begun_ms), sent: at(begun_ms), finished: at(finished_ms), is_counted: true }
-    }
-
-    #[test]
-    fn windows_follow_one_another_and_end_with_the_span() {
-        let span = span();
-        let window = |ms| span.window(span.start + Duration::from_millis(ms));
-        assert_eq!((window(0), window(999), window(1000), window(11_999)), (Some(0), Some(0), Some(1), Some(11)));
-        assert_eq!(window(12_000), None);
-        assert_eq!(span.window(span.start - Duration::from_millis(1)), None);
     }
 
     #[test]

@@ -14,7 +14,8 @@ use crate::answer::{Answer, Failure, FailureKind, Question};
 use crate::expectation::Expectation;
 use crate::figures::StreamFacts;
 use crate::load::Load;
-use crate::record::{Recorder, Span, Times};
+use crate::record::{Recorder, Times};
+use crate::span::Span;
 use crate::target::Target;
 
 /// How often a run looks whether its server is still there.

@@ -181,30 +181,12 @@ pub fn token(file: Option<&Path>) -> Result<Option<String>, BenchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::Arrivals;
-    use crate::variant::VariantChoice;
 
     fn plan(deployments: &[&str]) -> Plan {
         Plan {
             targets: vec![TargetChoice::Server],
             deployments: deployments.iter().map(|name| name.parse().expect("a deployment")).collect(),
-            work: Work::Streams(Vec::new()),
-            texts: None,
-            pool_texts: 1,
-            seed: 1,
-            warm_up: Duration::ZERO,
-            duration: Duration::from_secs(1),
-            timeout: Duration::from_secs(1),
-            connections: None,
-            client_threads: None,
-            token_file: None,
-            is_checked: true,
-            slo: None,
-            is_search: false,
-            arrivals: Arrivals::default(),
-            variants: VariantChoice::default(),
-            shapes: Vec::new(),
-            is_cold: false,
+            ..Plan::default()
         }
     }
 

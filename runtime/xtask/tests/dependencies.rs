@@ -32,7 +32,7 @@ const TEST_LAYERS: &[(&str, &[&str])] = &[
     ("wisp-bench", &["wisp-testing"]),
     ("wisp-cli", &["wisp-proto", "wisp-testing"]),
     ("wisp-example-client", &["wisp-testing"]),
-    ("wisp-benches", &["wisp-core", "wisp-engine", "wisp-host", "wisp-model-store", "wisp-scheduler"]),
+    ("wisp-benches", &["wisp-bench", "wisp-core", "wisp-engine", "wisp-host", "wisp-model-store", "wisp-scheduler"]),
 ];
 
 /// Libraries that only some crates may name, by prefix, so that each can be exchanged in one place.

@@ -31,7 +31,7 @@ fn report(seed: u64, factor: f64, noise: f64) -> Report {
         request_texts: 1,
         lane: Lane::default(),
     };
-    let span = crate::record::Span {
+    let span = crate::span::Span {
         start: std::time::Instant::now(),
         duration: std::time::Duration::from_secs(12),
         windows: 12,

@@ -37,8 +37,9 @@ impl Prepared<'_> {
         variant: &Variant,
         report: &mut Report,
     ) -> Result<(), BenchError> {
-        for planned in self.planned(variant)? {
-            let run = self.run(targets, &planned)?;
+        let planned = self.planned(variant)?;
+        for planned in (0..self.setting.plan.repeats).flat_map(|_| &planned) {
+            let run = self.run(targets, planned)?;
             report.ended_early.clone_from(&run.ended_early);
             report.runs.push(run);
             if report.ended_early.is_some() {

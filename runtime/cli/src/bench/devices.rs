@@ -5,10 +5,8 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 use wisp_bench::Setting;
 use wisp_bench::devices::{configuration, survey};
-use wisp_bench::load::Arrivals;
 use wisp_bench::output::{number, table};
-use wisp_bench::plan::{Plan, Work};
-use wisp_bench::variant::VariantChoice;
+use wisp_bench::plan::Plan;
 
 use super::write::BenchFormat;
 use super::{Failed, stop_on_signals, write};
@@ -33,7 +31,8 @@ impl BenchDevices {
         let program = std::env::current_exe().context("the path of this program")?;
         let stop = CancellationToken::new();
         let signals = stop_on_signals(&stop)?;
-        let plan = nothing();
+        // What is measured is what the machine has.
+        let plan = Plan::default();
         let backends = wisp_engine::devices(&store);
         let setting =
             Setting { plan: &plan, config: &config, program: &program, store: &store, progress: &console, stop };
@@ -58,30 +57,5 @@ impl BenchDevices {
             output::line(format_args!("\n# wisp.toml\n{}", configuration(&ranked, &models).trim_end()))?;
         }
         Ok(())
-    }
-}
-
-/// A plan of which only the texts' seed counts: what is measured is what the machine has.
-fn nothing() -> Plan {
-    Plan {
-        targets: Vec::new(),
-        deployments: Vec::new(),
-        work: Work::None,
-        texts: None,
-        pool_texts: 0,
-        seed: 1,
-        warm_up: std::time::Duration::ZERO,
-        duration: std::time::Duration::ZERO,
-        timeout: std::time::Duration::ZERO,
-        connections: None,
-        client_threads: None,
-        token_file: None,
-        is_checked: true,
-        slo: None,
-        is_search: false,
-        arrivals: Arrivals::default(),
-        variants: VariantChoice::default(),
-        shapes: Vec::new(),
-        is_cold: false,
     }
 }

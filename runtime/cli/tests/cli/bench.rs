@@ -96,6 +96,10 @@ fn what_cannot_be_measured_is_said_with_the_remedy() {
         (&["bench", "--clients", "0"][..], 2, "give 1 to 10000"),
         (&["bench", "--duration", "10"], 2, "write 500ms, 10s or 2m"),
         (&["bench", "--mix", "huge"], 2, "one of short, mixed, long"),
+        (&["bench", "--slo", "p99=5"], 2, "write 500ms, 10s or 2m"),
+        (&["bench", "--shapes", "0x4"], 2, "write rows and tokens as 32x16"),
+        (&["bench", "--output", "report.pdf"], 2, "one of .json, .html"),
+        (&["bench", "compare", "/nowhere/a.json", "/nowhere/b.json"], 1, "/nowhere/a.json"),
         (&["bench", "--texts", "/nowhere/texts.txt"], 1, "/nowhere/texts.txt"),
         (&["bench", "--deployments", "nowhere"], 1, "--deployments nowhere=FILE.wasm"),
         (&["bench", "--no-check", "--target", "grpc://127.0.0.1:1"], 1, "cannot connect to http://127.0.0.1:1"),
@@ -130,23 +134,67 @@ fn an_objective_is_searched_and_found() {
 }
 
 #[test]
-fn shapes_and_starts_are_measured_on_every_placement_that_there_is() {
-    let test = "shapes_and_starts_are_measured_on_every_placement_that_there_is";
-    let arguments =
-        ["--backends", "ort,candle", "--precisions", "f32,int8", "--shapes", "1x8", "--cold", "--format", "json"];
+fn shapes_are_measured_on_every_placement_that_there_is() {
+    let test = "shapes_are_measured_on_every_placement_that_there_is";
+    let arguments = ["--backends", "ort,candle", "--precisions", "f32,int8", "--shapes", "1x8", "--format", "json"];
     let Some(output) = bench(test, &arguments) else { return };
     assert!(output.status.success(), "{}", said(&output));
     let report = report(&output);
-    let names = |list: &str, key: &str| -> Vec<String> {
+    let names = |list: &str| -> Vec<String> {
         let list = report[list].as_array().expect("a list");
-        list.iter().map(|figures| figures[key].as_str().expect("a name").to_owned()).collect()
+        list.iter().map(|figures| figures["variant"].as_str().expect("a name").to_owned()).collect()
     };
-    assert_eq!(names("shapes", "variant"), ["ort:cpu f32", "candle:cpu f32"]);
-    assert_eq!(names("cold", "variant"), ["ort:cpu f32", "candle:cpu f32"]);
-    assert_eq!(names("skipped", "variant"), ["ort:cpu int8", "candle:cpu int8"]);
-    for cold in report["cold"].as_array().expect("starts") {
-        assert!(cold["parts"]["engine_ms"].as_f64().expect("a number") > 0.0, "{cold}");
+    assert_eq!(names("shapes"), ["ort:cpu f32", "candle:cpu f32"]);
+    assert_eq!(names("skipped"), ["ort:cpu int8", "candle:cpu int8"]);
+}
+
+#[test]
+fn starts_are_measured_whole_and_in_parts() {
+    let test = "starts_are_measured_whole_and_in_parts";
+    let Some(output) = bench(test, &["--backend", "ort", "--precision", "f32", "--cold", "--format", "json"]) else {
+        return;
+    };
+    assert!(output.status.success(), "{}", said(&output));
+    let report = report(&output);
+    let cold = &report["cold"][0];
+    assert!(cold["cold_ms"].as_f64() > cold["warm_ms"].as_f64(), "proofs cost something: {cold}");
+    for part in ["compile_ms", "aot_ms", "instance_us", "engine_ms", "first_embed_ms"] {
+        assert!(cold["parts"][part].as_f64().expect("a number") > 0.0, "{part}: {cold}");
     }
+}
+
+#[test]
+fn a_report_is_compared_with_itself_and_with_a_slower_one() {
+    let test = "a_report_is_compared_with_itself_and_with_a_slower_one";
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (before, page) = (path("before.json"), path("report.html"));
+    let arguments = ["--mix", "short", "--clients", "1", "--output", &before, "--output", &page];
+    let Some(output) = bench(test, &arguments) else { return };
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(std::fs::read_to_string(&page).expect("written").contains("<svg"));
+
+    let compare = |after: &str| wisp().args(["bench", "compare", &before, after]).output().expect("runs");
+    let same = compare(&before);
+    assert!(same.status.success(), "{}", said(&same));
+    let mut slower: Value = serde_json::from_str(&std::fs::read_to_string(&before).expect("written")).expect("JSON");
+    let stream = &mut slower["runs"][0]["streams"][0];
+    for window in stream["windows"].as_array_mut().expect("windows") {
+        for (key, factor) in [("requests_per_s", 0.5), ("p50_us", 2.0), ("p99_us", 2.0)] {
+            window[key] = (window[key].as_f64().expect("a number") * factor).into();
+        }
+    }
+    let after = path("after.json");
+    std::fs::write(&after, slower.to_string()).expect("written");
+    let worse = compare(&after);
+    // How steady so short a run is nobody knows; half the speed is beyond any noise that is still called a run.
+    assert_eq!(worse.status.code(), Some(1), "{}", said(&worse));
+    assert!(said(&worse).contains("worse than before: server embedder short 1 client"), "{}", said(&worse));
+
+    std::fs::write(&after, "{\"schema\": \"other/9\"}").expect("written");
+    let unknown = compare(&after);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(said(&unknown).contains("its schema is `other/9`"), "{}", said(&unknown));
 }
 
 /// Answers every request with the same vector, or refuses all of them.

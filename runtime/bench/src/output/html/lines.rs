@@ -42,7 +42,7 @@ pub(super) fn latency_by_load(report: &Report) -> String {
             figures += &plot(&mix, &mut series);
         }
     }
-    if figures.is_empty() { figures } else { format!("<div class=\"plots\">{figures}</div>") }
+    if figures.is_empty() { figures } else { format!("<div class=\"plots wide\">{figures}</div>") }
 }
 
 fn find<'a, T>(list: &'a mut Vec<(String, T)>, name: &str, new: impl Fn() -> T) -> &'a mut T {

@@ -63,7 +63,7 @@ impl Scale {
     pub(super) fn ticks(&self) -> Vec<f64> {
         if self.is_logarithmic {
             let powers = self.least.log10().floor() as i32..=self.most.log10().ceil() as i32;
-            let steps = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(power)));
+            let steps = powers.flat_map(|power| [1.0, 1.5, 2.0, 3.0, 5.0, 7.0].map(|digit| digit * 10_f64.powi(power)));
             let all: Vec<f64> = steps.filter(|value| (self.least..=self.most).contains(value)).collect();
             let every = all.len().div_ceil(7).max(1);
             return all.into_iter().step_by(every).collect();

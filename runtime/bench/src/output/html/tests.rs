@@ -3,9 +3,10 @@ use crate::answer::Lane;
 use crate::environment::Environment;
 use crate::figures::{RunFigures, StageFigures, StreamFacts, StreamFigures};
 use crate::load::Load;
-use crate::record::{Recorder, Span, Times};
+use crate::record::{Recorder, Times};
 use crate::report::MethodFacts;
 use crate::shapes::{Shape, ShapeFigures};
+use crate::span::Span;
 
 fn run(clients: usize, name: &str) -> RunFigures {
     let span = Span { start: std::time::Instant::now(), duration: std::time::Duration::from_secs(3), windows: 3 };
