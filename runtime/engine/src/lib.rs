@@ -34,7 +34,7 @@ mod proof;
 mod request;
 mod tenants;
 
-pub use builtin::BUILTIN_PREFIX;
+pub use builtin::{BUILTIN_PREFIX, guest as builtin_guest};
 pub use config::{
     BatchingConfig, Config, ConfigError, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, PrecisionChoice,
     RequestLimits, ServerConfig, TenantConfig,

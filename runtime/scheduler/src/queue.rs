@@ -186,18 +186,43 @@ impl SessionQueue {
         deadline: Option<Instant>,
         announced: Option<Announced>,
     ) -> Result<Inferred, ScheduleError> {
-        let shared = self.shared();
-        let signature = &shared.info.signature;
-        signature.check_inputs(&inputs).map_err(BackendError::from)?;
-        let ragged = shared.rules.ragged.as_ref();
-        if let Some(ragged) = ragged {
-            ragged.check(&inputs).map_err(BackendError::Input)?;
-        }
-        self.check_health()?;
-        let shape = Shape::of(&inputs, signature.inputs.iter().map(|input| input.name.as_str()), ragged);
-        let size = shared.rules.size(shape.rows, shape.tokens, shape.length);
+        let shape = self.check(&inputs)?;
         // What was only estimated is known now, and must not be counted beside itself.
         drop(announced);
+        self.run(inputs, shape, caller, deadline).await
+    }
+
+    /// As [`SessionQueue::infer`], as one inference that is neither cut nor shared: to measure the session itself.
+    ///
+    /// # Errors
+    /// As [`SessionQueue::infer`].
+    pub async fn infer_as_it_is(&self, inputs: Vec<NamedTensor>, caller: &Caller) -> Result<Inferred, ScheduleError> {
+        let shape = Shape { has_rows: false, ..self.check(&inputs)? };
+        self.run(inputs, shape, caller, None).await
+    }
+
+    /// Checks inputs against the signature and reads their shape.
+    fn check(&self, inputs: &[NamedTensor]) -> Result<Shape, ScheduleError> {
+        let shared = self.shared();
+        let signature = &shared.info.signature;
+        signature.check_inputs(inputs).map_err(BackendError::from)?;
+        let ragged = shared.rules.ragged.as_ref();
+        if let Some(ragged) = ragged {
+            ragged.check(inputs).map_err(BackendError::Input)?;
+        }
+        self.check_health()?;
+        Ok(Shape::of(inputs, signature.inputs.iter().map(|input| input.name.as_str()), ragged))
+    }
+
+    async fn run(
+        &self,
+        inputs: Vec<NamedTensor>,
+        shape: Shape,
+        caller: &Caller,
+        deadline: Option<Instant>,
+    ) -> Result<Inferred, ScheduleError> {
+        let shared = self.shared();
+        let size = shared.rules.size(shape.rows, shape.tokens, shape.length);
         self.refuse_what_would_be_late(caller, shared.cost().of(size), deadline)?;
 
         let (answer, answered) = oneshot::channel();
