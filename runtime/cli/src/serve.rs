@@ -87,10 +87,7 @@ async fn serve(config: Config, store: Store) -> anyhow::Result<()> {
     };
     report(&engine);
     let server = Server::listen(engine, reserved)?;
-    if let Some(admin) = server.admin_address() {
-        eprintln!("admin      http://{admin}/metrics, /healthz, /readyz");
-    }
-    announce(server.grpc_address())?;
+    announce(server.grpc_address(), server.admin_address())?;
     let drained = server
         .run(async move {
             tokio::select! {
@@ -128,8 +125,9 @@ fn report(engine: &Engine) {
 }
 
 /// One line that programs wait for: the service answers from here on.
-fn announce(grpc: SocketAddr) -> std::io::Result<()> {
+fn announce(grpc: SocketAddr, admin: Option<SocketAddr>) -> std::io::Result<()> {
     let mut output = std::io::stdout().lock();
-    writeln!(output, "listening grpc={grpc}")?;
+    let admin = admin.map_or(String::new(), |admin| format!(" admin={admin}"));
+    writeln!(output, "listening grpc={grpc}{admin}")?;
     output.flush()
 }

@@ -16,7 +16,7 @@ use crate::metrics::{Answered, Metrics};
 use crate::model::Models;
 use crate::request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
 use crate::tenants::Tenants;
-use crate::{Config, DeploymentInfo, EngineError, ModelInfo, RequestLimits, StartError};
+use crate::{BatchRecord, Config, DeploymentInfo, EngineError, ModelInfo, RequestLimits, StartError};
 
 /// The deployment that answers when a request names none and there are several.
 const DEFAULT_DEPLOYMENT: &str = "embedder";
@@ -159,6 +159,14 @@ impl Engine {
     #[must_use]
     pub fn limits(&self) -> &RequestLimits {
         &self.shared.limits
+    }
+
+    /// The latest batches of a model that a deployment was granted, the newest last: who met in them. Empty for other names.
+    #[must_use]
+    pub fn recent_batches(&self, model: &str) -> Vec<BatchRecord> {
+        let mut granted = self.shared.deployments.values().flat_map(|deployment| deployment.grants.iter());
+        let found = granted.find(|(_, granted)| granted.name == model);
+        found.map(|(_, granted)| granted.queue.recent_batches()).unwrap_or_default()
     }
 
     /// Refuses new requests and waits for those in the engine, at most `timeout`. Returns how many were left.

@@ -6,3 +6,4 @@ mod libraries;
 mod models;
 mod serve;
 mod support;
+mod tenants;

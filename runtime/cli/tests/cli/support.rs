@@ -19,6 +19,8 @@ pub(crate) fn wisp() -> Command {
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: String,
+    /// Where metrics are; empty when nowhere.
+    pub(crate) admin: String,
 }
 
 impl Server {
@@ -26,8 +28,19 @@ impl Server {
     pub(crate) fn start(test: &str, arguments: &[&str]) -> Option<Self> {
         wisp_testing::RealModel::get(test)?;
         wisp_testing::guest(test, "embedder")?;
+        Some(Self::start_with(&[&["--admin", "off"], arguments].concat()))
+    }
+
+    /// As [`Server::start`], with metrics on a free port.
+    pub(crate) fn start_with_admin(test: &str, arguments: &[&str]) -> Option<Self> {
+        wisp_testing::RealModel::get(test)?;
+        wisp_testing::guest(test, "embedder")?;
+        Some(Self::start_with(&[&["--admin", "127.0.0.1:0"], arguments].concat()))
+    }
+
+    fn start_with(arguments: &[&str]) -> Self {
         let mut child = wisp()
-            .args(["serve", "--grpc", "127.0.0.1:0", "--admin", "off"])
+            .args(["serve", "--grpc", "127.0.0.1:0"])
             .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
@@ -35,8 +48,9 @@ impl Server {
         let mut line = String::new();
         let output = child.stdout.take().expect("is piped");
         BufReader::new(output).read_line(&mut line).expect("the server writes a line");
-        let address = line.trim().strip_prefix("listening grpc=").unwrap_or_else(|| panic!("announced `{line}`"));
-        Some(Self { address: address.to_owned(), child })
+        let addresses = line.trim().strip_prefix("listening grpc=").unwrap_or_else(|| panic!("announced `{line}`"));
+        let (address, admin) = addresses.split_once(" admin=").unwrap_or((addresses, ""));
+        Self { address: address.to_owned(), admin: admin.to_owned(), child }
     }
 
     pub(crate) async fn channel(&self) -> Channel {

@@ -57,7 +57,7 @@ fn a_model_without_a_source_is_the_built_in_of_that_name() {
 fn every_mistake_is_located_and_explained() {
     let deployment = "[deployments.d]\nguest = \"builtin:embedder\"\n";
     for (text, message) in [
-        ("[server]\nport = 1", "etc/wisp.toml:2:1: unknown field `port`, expected `grpc` or `limits`"),
+        ("[server]\nport = 1", "etc/wisp.toml:2:1: unknown field `port`, expected one of `grpc`, `admin`, `limits`"),
         ("[server]\ngrpc = 50051", "etc/wisp.toml:2:8: invalid type: integer `50051`, expected a string"),
         (
             "[server]\ngrpc = \"localhost\"",
@@ -82,6 +82,24 @@ fn every_mistake_is_located_and_explained() {
         (deployment, "etc/wisp.toml:1:1: missing field `models`"),
         ("[models.m]", "etc/wisp.toml:1:1: no deployment is configured; add [deployments.NAME] with guest and models"),
         ("[models.\"a b\"]", "etc/wisp.toml:1:9: `a b` is no name; use 1 to 63 of a-z, A-Z, 0-9, `-`, `_` and `.`"),
+        (
+            "[server]\nadmin = \"yes\"",
+            "etc/wisp.toml:2:9: `yes` is not an address; write IP:PORT, such as 127.0.0.1:9090, or off",
+        ),
+        ("[models.m]\nsessions = 0", "etc/wisp.toml:2:12: models.m.sessions is 0; it can be 1 to 64"),
+        (
+            "[models.m.batching]\nmax_batch_ms = 0",
+            "etc/wisp.toml:1:1: models.m.batching.max_batch_ms is 0; it can be 1 to 3600000",
+        ),
+        (
+            "[tenants.t]\nshare = 1",
+            "etc/wisp.toml:1:1: tenant `t` has no token_file; only `anonymous`, whoever shows no token, can do without",
+        ),
+        ("[tenants.anonymous]\nshare = 0", "etc/wisp.toml:1:1: tenants.anonymous.share is 0; it can be 0.001 to 1000"),
+        (
+            "[tenants.anonymous]\ninflight_requests = 0",
+            "etc/wisp.toml:1:1: tenants.anonymous.inflight_requests is 0; it can be 1 to 4294967295",
+        ),
         ("[server", "etc/wisp.toml:1:8: unclosed table, expected `]`"),
     ] {
         assert_eq!(parse(text).expect_err(message), message, "{text}");
@@ -128,6 +146,22 @@ fn a_file_is_read_with_its_guests_and_its_encoding() {
     std::fs::write(&path, b"[server]\n# caf\xE9\n").expect("written");
     let encoding = Config::read(&path).expect_err("Latin-1").to_string();
     assert!(encoding.contains("wisp.toml:2:6: this is not UTF-8"), "{encoding}");
+}
+
+#[test]
+fn sharing_and_tenants_are_printed_and_read_back() {
+    let text = "[server]\nadmin = \"off\"\n[models.all-minilm-l6-v2]\nsessions = 2\n\
+                batching = { enabled = false, max_queue_delay_us = 500 }\n\
+                [tenants.search]\ntoken_file = \"search.token\"\nshare = 2\ninflight_requests = 8\n";
+    let config = parse(text).expect("is right");
+    let model = &config.models["all-minilm-l6-v2"];
+    assert_eq!((config.server.admin, model.sessions, model.batching.enabled), (None, 2, false));
+    assert_eq!((model.batching.max_queue_delay_us, model.batching.max_batch_ms), (500, 50));
+    let tenant = &config.tenants["search"];
+    assert_eq!(tenant.token_file.as_deref(), Some(Path::new("etc/search.token")));
+    assert_eq!((tenant.share, tenant.inflight_requests), (2.0, Some(8)));
+    let printed = Config::parse(&config.to_toml(), Path::new("wisp.toml")).expect("reads back");
+    assert_eq!(printed, config);
 }
 
 #[test]

@@ -4,5 +4,6 @@ mod graphs;
 mod hostile;
 mod proofs;
 mod reference;
+mod sharing;
 mod start;
 mod support;
