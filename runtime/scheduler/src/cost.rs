@@ -15,6 +15,9 @@ const PRIOR_WEIGHT: f64 = 0.05;
 /// The same where nobody guessed, and the guess is made up from the first inferences.
 const FAINT_PRIOR_WEIGHT: f64 = 0.001;
 
+/// Inferences after which a prediction is believed that started from nothing: the first ones size buffers and pick kernels.
+const BELIEVED_AFTER: u32 = 16;
+
 /// Attention against projections in a small encoder of 384 dimensions: 4·h operations a pair, 24·h² a token.
 const PAIRS_TO_TOKENS: f64 = 1.0 / (6.0 * 384.0);
 
@@ -47,6 +50,7 @@ pub struct CostModel {
     prior: Option<Cost>,
     fitted: Cost,
     learns: bool,
+    observed: u32,
 }
 
 impl Size {
@@ -104,7 +108,14 @@ impl CostModel {
     /// Starts from a guess, or from nothing.
     #[must_use]
     pub fn new(prior: Option<Cost>) -> Self {
-        Self { products: [[0.0; 3]; 3], targets: [0.0; 3], prior, fitted: prior.unwrap_or_default(), learns: true }
+        Self {
+            products: [[0.0; 3]; 3],
+            targets: [0.0; 3],
+            prior,
+            fitted: prior.unwrap_or_default(),
+            learns: true,
+            observed: 0,
+        }
     }
 
     /// Holds on to what it is told: for tests in which time must decide nothing.
@@ -119,12 +130,19 @@ impl CostModel {
         self.fitted
     }
 
+    /// Whether requests may be refused for what is predicted: somebody guessed, or enough was seen.
+    #[must_use]
+    pub fn is_believed(&self) -> bool {
+        self.prior.is_some() || self.observed >= BELIEVED_AFTER
+    }
+
     /// Learns from an inference that took so long.
     pub fn observe(&mut self, size: Size, took: Duration) {
         let took_us = took.as_secs_f64() * 1e6;
         if !self.learns || took_us <= 0.0 || !(size.tokens.is_finite() && size.pairs.is_finite()) {
             return;
         }
+        self.observed = self.observed.saturating_add(1);
         // The weight makes errors relative. What took far longer than it should have was disturbed, and counts for less.
         let weight = took_us.max(self.fitted.of(size)).powi(-2);
         let features = size.features();
@@ -253,6 +271,17 @@ mod tests {
     #[test]
     fn knows_nothing_at_first_and_predicts_nothing() {
         assert!(CostModel::new(None).cost().of(Size::padded(32, 16)).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn one_slow_start_is_no_reason_to_refuse_anybody() {
+        let mut model = CostModel::new(None);
+        for _ in 0..BELIEVED_AFTER {
+            assert!(!model.is_believed());
+            model.observe(Size::padded(1, 16), microseconds(5000.0));
+        }
+        assert!(model.is_believed());
+        assert!(CostModel::new(Some(TRUTH)).is_believed(), "measured when it was proven");
     }
 
     #[test]

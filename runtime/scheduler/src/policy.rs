@@ -10,6 +10,10 @@ use tokio::time::Instant;
 use crate::cost::{Cost, Size};
 use crate::rules::BatchRules;
 
+/// What forming a batch and handing it over costs beside the session, in microseconds. Small, and yet it decides where a session
+/// has no fixed cost of its own: rows then run together because nothing speaks against it.
+const HAND_OVER_US: f64 = 20.0;
+
 /// An entry that could be part of the next batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
@@ -84,7 +88,7 @@ fn cheapest_runs(
             if !is_alone && !may_join {
                 break;
             }
-            let total_us = run_us + cheapest[end + 1].0;
+            let total_us = HAND_OVER_US + run_us + cheapest[end + 1].0;
             // Where nothing is known of cost, everything costs nothing: then the longest run is as good as any.
             if total_us <= best.0 {
                 best = (total_us, end + 1);

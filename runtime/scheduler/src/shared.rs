@@ -105,9 +105,14 @@ impl Shared {
         if self.rules.shares_rows { cost.beyond_fixed(size) } else { cost.of(size) }
     }
 
-    /// When an entry of this caller would start, from now.
+    /// When an entry of this caller would start, from now; zero as long as that would be a guess out of nothing.
     pub(crate) fn predicted_wait(&self, caller: &Caller) -> Duration {
-        let cost = self.cost();
+        let model = self.cost.lock().unwrap_or_else(PoisonError::into_inner);
+        if !model.is_believed() {
+            return Duration::ZERO;
+        }
+        let cost = model.cost();
+        drop(model);
         let wait_us = self.waiting().wait_us(caller.lane, &caller.tenant, &cost, &self.rules);
         let now = Instant::now();
         let remaining = self.slots.iter().map(|place| place.slot.remaining(now)).min().unwrap_or_default();

@@ -28,8 +28,7 @@ pub struct Speed {
     pub batch_us: f64,
     /// Rows in the batch; 1 where rows may not share an inference.
     pub rows: usize,
-    /// Length of the rows; 0 where it was not noted.
-    #[serde(default)]
+    /// Length of the rows.
     pub length: usize,
 }
 
@@ -43,7 +42,7 @@ impl Speed {
     /// What the scheduler starts from.
     pub(crate) fn cost(self) -> Option<Cost> {
         let [single, batch] = [self.single_us, self.batch_us].map(|us| Duration::try_from_secs_f64(us / 1e6).ok());
-        (self.length > 0).then_some(Cost::guessed(self.length, single?, self.rows, batch?))
+        Some(Cost::guessed(self.length, single?, self.rows, batch?))
     }
 }
 
