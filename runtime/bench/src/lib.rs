@@ -25,6 +25,7 @@ mod error;
 pub mod expectation;
 pub mod figures;
 pub mod load;
+pub mod machine;
 pub mod mix;
 pub mod output;
 pub mod plan;
@@ -46,6 +47,7 @@ pub mod target;
 pub mod targets;
 pub mod variant;
 mod words;
+pub mod yardstick;
 
 pub use error::BenchError;
 pub use session::{Setting, measure, pools};
