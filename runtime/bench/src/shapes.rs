@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
-use wisp_core::{Batch, Kinded};
+use wisp_core::Kinded;
 use wisp_host::GrantedModel;
+use wisp_scheduler::Caller;
 
 use crate::BenchError;
 
@@ -119,9 +120,9 @@ async fn runs(model: &GrantedModel, shape: Shape) -> Result<Vec<f64>, BenchError
         .collect();
     let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
     let inputs = tokenizer.tensors(&rows).map_err(|error| refused(error.to_string()))?;
-    let batch = Batch::Padded(inputs);
+    let caller = Caller::default();
     let infer = || async {
-        let inferred = model.queue.infer(batch.clone(), None).await;
+        let inferred = model.queue.infer_as_it_is(inputs.clone(), &caller).await;
         inferred.map_err(|error| refused(format!("{shape}: {:?}: {error}", error.kind())))
     };
     infer().await?;

@@ -25,16 +25,19 @@ mod config;
 mod deployment;
 mod engine;
 mod error;
+mod estimate;
 mod import;
 mod libraries;
+mod metrics;
 mod model;
 mod proof;
 mod request;
+mod tenants;
 
 pub use builtin::{BUILTIN_PREFIX, guest as builtin_guest};
 pub use config::{
-    Config, ConfigError, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, PrecisionChoice, RequestLimits,
-    ServerConfig,
+    BatchingConfig, Config, ConfigError, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, PrecisionChoice,
+    RequestLimits, ServerConfig, TenantConfig,
 };
 pub use deployment::{DeploymentHealth, DeploymentInfo};
 pub use engine::Engine;
@@ -48,4 +51,6 @@ pub use proof::golden::GoldenProof;
 pub use proof::speed::Speed;
 pub use proof::{Proof, ProofError, proofs};
 pub use request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
+pub use tenants::ANONYMOUS;
 pub use wisp_host::CallError;
+pub use wisp_scheduler::{BatchRecord, BatchShare, Lane, Tenant};

@@ -16,7 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wisp-engine", &["wisp-core", "wisp-backends", "wisp-host", "wisp-model-store", "wisp-scheduler"]),
     ("wisp-proto", &[]),
     ("wisp-server", &["wisp-core", "wisp-engine", "wisp-proto"]),
-    ("wisp-bench", &["wisp-core", "wisp-engine", "wisp-host", "wisp-model-store", "wisp-proto"]),
+    ("wisp-bench", &["wisp-core", "wisp-engine", "wisp-host", "wisp-model-store", "wisp-proto", "wisp-scheduler"]),
     ("wisp-cli", &["wisp-bench", "wisp-core", "wisp-engine", "wisp-model-export", "wisp-model-store", "wisp-server"]),
     ("wisp-testing", &["wisp-model-store"]),
     ("wisp-example-client", &["wisp-proto"]),

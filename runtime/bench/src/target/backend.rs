@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wisp_core::{Batch, ErrorKind, Kinded};
+use wisp_core::{ErrorKind, Kinded};
 use wisp_engine::Engine;
 use wisp_host::GrantedModel;
+use wisp_scheduler::Caller;
 
-use super::engine::{failure, nanoseconds};
+use super::engine::{batching, failure, lane, nanoseconds};
 use crate::BenchError;
 use crate::answer::{Answer, Failure, PlacementFacts, Question, Stages};
 
@@ -17,6 +18,7 @@ pub struct BackendTarget {
     model: Arc<GrantedModel>,
     output: String,
     timeout: Duration,
+    caller: Caller,
 }
 
 impl BackendTarget {
@@ -37,7 +39,7 @@ impl BackendTarget {
         }
         let fused = model.queue.info().fused_outputs.iter().find(|output| output.is_normalized);
         let output = fused.ok_or_else(|| refused("its model does not pool inside the session"))?.name.clone();
-        Ok(Self { model: Arc::clone(model), output, timeout })
+        Ok(Self { model: Arc::clone(model), output, timeout, caller: Caller::default() })
     }
 
     pub(super) async fn embed(&self, question: Question) -> Result<Answer, Failure> {
@@ -50,7 +52,8 @@ impl BackendTarget {
         let rows: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
         let inputs = tokenizer.tensors(&rows).map_err(broken)?;
         let tokenize = started_at.elapsed();
-        let inferred = self.model.queue.infer(Batch::Padded(inputs), Some(deadline)).await;
+        let caller = Caller { lane: lane(question.lane), ..self.caller.clone() };
+        let inferred = self.model.queue.infer(inputs, &caller, Some(deadline), None).await;
         let inferred = inferred.map_err(|error| failure(error.kind(), error.to_string(), None))?;
         let output = inferred.outputs.iter().find(|output| output.name == self.output);
         let tensor = &output.ok_or_else(|| internal("the pooled output is missing"))?.tensor;
@@ -72,7 +75,7 @@ impl BackendTarget {
                 name: format!("{} on {}, {}", self.model.name, session.placement, session.precision),
                 precision: Some(session.precision),
             }),
-            batching: None,
+            batching: Some(batching(&inferred.share)),
         })
     }
 }

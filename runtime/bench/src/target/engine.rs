@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use wisp_core::{ErrorKind, Kinded};
-use wisp_engine::{EmbedRequest, EmbedResponse, Engine};
+use wisp_engine::{BatchShare, EmbedRequest, EmbedResponse, Engine};
 
-use crate::answer::{Answer, Failure, FailureKind, PlacementFacts, Question, Stages};
+use crate::answer::{Answer, Batching, Failure, FailureKind, Lane, PlacementFacts, Question, Stages};
 
 /// A deployment of an engine.
 #[derive(Clone)]
@@ -24,6 +24,7 @@ impl EngineTarget {
         let request = EmbedRequest {
             deployment: self.deployment.clone(),
             deadline: Some(Instant::now() + self.timeout),
+            lane: lane(question.lane),
             ..EmbedRequest::texts(question.texts)
         };
         match self.engine.embed(request).await {
@@ -66,8 +67,22 @@ fn answer(response: &EmbedResponse) -> Answer {
             name: format!("{} on {}, {}", report.model, report.placement, report.precision),
             precision: Some(report.precision),
         }),
-        batching: None,
+        batching: Some(batching(&response.share)),
     }
+}
+
+/// The engine's word for a lane.
+pub(super) fn lane(lane: Lane) -> wisp_engine::Lane {
+    match lane {
+        Lane::Unnamed | Lane::Interactive => wisp_engine::Lane::Interactive,
+        Lane::Bulk => wisp_engine::Lane::Bulk,
+    }
+}
+
+/// What the inferences of a request were shared with.
+pub(super) fn batching(share: &BatchShare) -> Batching {
+    let &BatchShare { inferences, rows, tokens, padded_tokens } = share;
+    Batching { inferences, rows, tokens, padded_tokens }
 }
 
 /// Nanoseconds; 2^64 of them are 584 years.
