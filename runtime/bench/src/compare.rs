@@ -2,8 +2,10 @@
 //!
 //! A difference counts when three things agree. The windows of both runs differ by rank (Mann and Whitney's test at 1 %), so that
 //! a few odd windows decide nothing. The shift between them (Hodges and Lehmann's estimate: the median of all ratios of a window to a
-//! window) is at least the smallest effect that matters. And it is larger than what the thirds of either run differ by among
-//! themselves: a machine that drifts by 8 % in one run proves no 8 % between two.
+//! window) is at least the smallest effect that matters. And it is larger than the noise of either run: what its thirds differ by
+//! among themselves, the share of the processors that other programs took meanwhile, and what a fixed piece of work took more or less
+//! in one than in the other. A machine that drifts by 8 % in one run proves no 8 % between two, and one that was half busy with
+//! something else, or slowed down by strangers on the same cores, proves nothing at all.
 
 mod rank;
 
@@ -16,6 +18,12 @@ use rank::{is_different, shift};
 
 /// What the smallest effect is multiplied by for the 99th percentile, which a few requests make.
 const TAIL_FACTOR: f64 = 2.0;
+
+/// What other programs take of a quiet machine.
+const QUIET_SHARE: f64 = 0.02;
+
+/// A model leaves the nearest cache, so what slows the yardstick slows it more.
+const SPEED_FACTOR: f64 = 1.5;
 
 /// Fewest windows that say anything.
 const WINDOWS_LEAST: usize = 6;
@@ -70,7 +78,7 @@ pub enum Verdict {
     Better,
     /// Worse: a regression.
     Worse,
-    /// A difference that the runs are too unsteady to prove, or too short.
+    /// A difference that the runs are too disturbed or too short to prove.
     Unsure,
 }
 
@@ -128,11 +136,16 @@ struct Samples {
     /// How far thirds of a run lie from their mean, at most.
     throughput_noise: f64,
     latency_noise: f64,
+    /// What others took of the processors, beyond what they always do.
+    disturbance: f64,
+    yardsticks_us: Vec<f64>,
     is_closed_loop: bool,
 }
 
 impl Samples {
-    fn add(&mut self, stream: &StreamFigures) {
+    fn add(&mut self, run: &RunFigures, stream: &StreamFigures) {
+        self.yardsticks_us.extend(run.yardstick_us);
+        self.disturbance = self.disturbance.max(run.others_cpu_share.unwrap_or(0.0) - QUIET_SHARE);
         let answered = stream.windows.iter().filter(|window| window.p50_us > 0.0);
         for window in answered {
             self.throughput.push(window.requests_per_s);
@@ -142,6 +155,13 @@ impl Samples {
         self.throughput_noise = self.throughput_noise.max(stream.stability.throughput_deviation);
         self.latency_noise = self.latency_noise.max(stream.stability.p50_deviation);
         self.is_closed_loop = matches!(stream.facts.load, Load::Clients(_));
+    }
+
+    /// How far the processors were from as fast as before, as a share; 0 where nobody told.
+    fn speed_change(&self, after: &Self) -> f64 {
+        let all = || self.yardsticks_us.iter().chain(&after.yardsticks_us).copied();
+        let (least, most) = (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max));
+        if most > 0.0 { 1.0 - least / most } else { 0.0 }
     }
 
     fn compare(&self, name: &str, after: &Self, least_effect: f64) -> Vec<Row> {
@@ -158,11 +178,14 @@ impl Samples {
             };
             Row { name: name.to_owned(), figure, before: median(old), after: median(new), change, verdict }
         };
-        let latency_noise = self.latency_noise.max(after.latency_noise);
+        let disturbance = self.disturbance.max(after.disturbance).max(self.speed_change(after) * SPEED_FACTOR);
+        // Half of the processors gone is half of the speed, or twice the time.
+        let slowdown = disturbance / (1.0 - disturbance.min(0.99));
+        let latency_noise = self.latency_noise.max(after.latency_noise).max(slowdown);
         let tail = least_effect * TAIL_FACTOR;
         let mut rows = Vec::new();
         if self.is_closed_loop {
-            let noise = self.throughput_noise.max(after.throughput_noise);
+            let noise = self.throughput_noise.max(after.throughput_noise).max(disturbance);
             rows.push(row(Figure::Throughput, &self.throughput, &after.throughput, noise, least_effect));
         }
         rows.push(row(Figure::P50, &self.p50, &after.p50, latency_noise, least_effect));
@@ -180,7 +203,7 @@ fn streams(report: &Report) -> Vec<(String, Samples)> {
                 all.push((name, Samples::default()));
                 all.len() - 1
             });
-            all[index].1.add(stream);
+            all[index].1.add(run, stream);
         }
     }
     all

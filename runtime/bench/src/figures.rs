@@ -27,6 +27,12 @@ pub struct RunFigures {
     pub measured_s: f64,
     /// Share of all processors that this process used; `None` where it runs the target itself.
     pub client_cpu_share: Option<f64>,
+    /// Share of our processors that others took meanwhile; `None` where nobody tells, or the target is not ours to look at.
+    #[serde(default)]
+    pub others_cpu_share: Option<f64>,
+    /// Microseconds of processor time that a fixed piece of work took meanwhile: how fast the processors themselves were.
+    #[serde(default)]
+    pub yardstick_us: Option<f64>,
     /// What the process of the target used; `None` for a server that is not ours to look at.
     pub usage: Option<UsageFigures>,
     /// Why the run ended before its time, if it did.

@@ -1,7 +1,7 @@
 //! Benchmarks that tell the truth: load on a server, on the engine or on a backend, with every answer checked.
 //!
 //! A [`Plan`](plan::Plan) says what is measured. [`measure`] makes texts ([`mix`]), computes the right answers
-//! ([`reference`]), starts what is to be measured ([`targets`]) and runs it ([`run`]): a closed loop of clients, or an open loop
+//! ([`mod@reference`]), starts what is to be measured ([`targets`]) and runs it ([`run`]): a closed loop of clients, or an open loop
 //! of arrivals whose latency counts from the time a request was meant to be sent. What was noted ([`record`]) becomes figures
 //! ([`figures`]) and a [`Report`](report::Report), which [`output`] writes in the forms that people and programs read.
 //!
@@ -25,6 +25,7 @@ mod error;
 pub mod expectation;
 pub mod figures;
 pub mod load;
+pub mod machine;
 pub mod mix;
 pub mod output;
 pub mod plan;
@@ -46,6 +47,7 @@ pub mod target;
 pub mod targets;
 pub mod variant;
 mod words;
+pub mod yardstick;
 
 pub use error::BenchError;
 pub use session::{Setting, measure, pools};

@@ -44,6 +44,8 @@ fn report(seed: u64, factor: f64, noise: f64) -> Report {
         target: "server".to_owned(),
         measured_s: 12.0,
         client_cpu_share: None,
+        others_cpu_share: None,
+        yardstick_us: None,
         usage: None,
         ended_early: None,
         streams: vec![stream],
@@ -93,6 +95,30 @@ fn a_machine_that_drifts_proves_nothing() {
     before.runs[0].streams[0].stability.p50_deviation = 0.2;
     let comparison = Comparison::of(&before, &report(2, 0.9, 0.02), 0.05);
     assert_eq!(comparison.rows[0].verdict, Verdict::Unsure);
+}
+
+#[test]
+fn a_machine_that_does_something_else_proves_nothing() {
+    let before = report(1, 1.0, 0.02);
+    for (share, verdict) in [(0.02, Verdict::Worse), (0.3, Verdict::Unsure)] {
+        let mut after = report(2, 0.85, 0.02);
+        after.runs[0].others_cpu_share = Some(share);
+        let comparison = Comparison::of(&before, &after, 0.05);
+        assert_eq!(comparison.rows[0].verdict, verdict, "{share}: {comparison:?}");
+        assert_eq!(comparison.rows[1].verdict, verdict, "{share}: {comparison:?}");
+    }
+}
+
+#[test]
+fn processors_that_were_slower_themselves_prove_nothing() {
+    let mut before = report(1, 1.0, 0.02);
+    before.runs[0].yardstick_us = Some(100.0);
+    for (yardstick_us, verdict) in [(102.0, Verdict::Worse), (130.0, Verdict::Unsure)] {
+        let mut after = report(2, 0.85, 0.02);
+        after.runs[0].yardstick_us = Some(yardstick_us);
+        let comparison = Comparison::of(&before, &after, 0.05);
+        assert_eq!(comparison.rows[0].verdict, verdict, "{yardstick_us}: {comparison:?}");
+    }
 }
 
 #[test]

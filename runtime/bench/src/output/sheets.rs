@@ -156,14 +156,22 @@ fn stages(report: &Report) -> Sheet {
 
 /// What it cost, and what ran.
 fn cost(report: &Report) -> Sheet {
-    let mut table =
-        Sheet::new(&["cost", "CPU s for 1,000 texts", "peak memory", "client CPU", "min. cosine", "computed by"]);
+    let mut table = Sheet::new(&[
+        "cost",
+        "CPU s for 1,000 texts",
+        "peak memory",
+        "client CPU",
+        "others' CPU",
+        "min. cosine",
+        "computed by",
+    ]);
     for (name, run, stream) in rows(report) {
         table.push([
             name,
             optional(run.usage.and_then(|usage| usage.cpu_s_per_1000_texts), number),
             run.usage.map_or("—".to_owned(), |usage| megabytes(usage.peak_rss_bytes)),
             optional(run.client_cpu_share, percent),
+            optional(run.others_cpu_share, percent),
             optional(stream.min_cosine, |cosine| format!("{cosine:.6}")),
             if stream.placements.is_empty() { "—".to_owned() } else { stream.placements.join("; ") },
         ]);

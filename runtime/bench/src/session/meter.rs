@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::energy::Energy;
 use crate::figures::UsageFigures;
+use crate::machine::MachineTimes;
 use crate::process::{self, Usage};
+use crate::yardstick::Yardstick;
 
 /// Looks at the client and at the process of the target, from the end of warming up on.
 pub(super) struct Meter {
@@ -13,6 +15,7 @@ pub(super) struct Meter {
     end_at: Instant,
     started: Option<Sample>,
     ended: Option<Sample>,
+    yardstick: Yardstick,
 }
 
 /// What was used until a point in time.
@@ -22,13 +25,21 @@ struct Sample {
     client: Option<Usage>,
     target: Option<Usage>,
     energy: Option<Energy>,
+    machine: Option<MachineTimes>,
 }
 
 impl Meter {
     /// Of a run that begins now. `target` is the process that answers, if it can be looked at.
     pub(super) fn new(target: Option<u32>, warm_up: Duration, duration: Duration) -> Self {
         let warm_at = Instant::now() + warm_up;
-        Self { target, warm_at, end_at: warm_at + duration, started: None, ended: None }
+        Self {
+            target,
+            warm_at,
+            end_at: warm_at + duration,
+            started: None,
+            ended: None,
+            yardstick: Yardstick::default(),
+        }
     }
 
     /// Takes a look; to be called now and then, and at the end.
@@ -41,6 +52,7 @@ impl Meter {
             self.target.iter().for_each(|&pid| process::reset_peak(pid));
             self.started = Some(self.sample());
         }
+        self.yardstick.look();
         let sample = self.sample();
         // The last look at a process that is gone is the one before.
         if sample.target.is_some() || self.target.is_none() {
@@ -54,6 +66,7 @@ impl Meter {
             client: process::usage(std::process::id()),
             target: self.target.and_then(process::usage),
             energy: Energy::read(),
+            machine: MachineTimes::now(),
         }
     }
 
@@ -67,6 +80,27 @@ impl Meter {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let seconds = (ended.at - started.at).as_secs_f64();
         (seconds > 0.0).then(|| used.as_secs_f64() / seconds / processors as f64)
+    }
+
+    /// Microseconds of processor time that a fixed piece of work took meanwhile.
+    pub(super) fn yardstick_us(&self) -> Option<f64> {
+        self.yardstick.median_us()
+    }
+
+    /// Share of our processors that others took; `None` for a target that cannot be looked at and so may be one of them.
+    pub(super) fn others_cpu_share(&self) -> Option<f64> {
+        let (started, ended) = (self.started.as_ref()?, self.ended.as_ref()?);
+        let used =
+            |of: fn(&Sample) -> Option<Usage>| Some(of(ended)?.cpu.saturating_sub(of(started)?.cpu).as_secs_f64());
+        let target_s = used(|sample| sample.target)?;
+        let own_s = match self.target == Some(std::process::id()) {
+            true => target_s,
+            false => target_s + used(|sample| sample.client)?,
+        };
+        let seconds = (ended.at - started.at).as_secs_f64();
+        let granted = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64;
+        let taken = || Some(ended.machine?.taken_since(&started.machine?, seconds, own_s, granted));
+        if seconds > 0.0 { taken() } else { None }
     }
 
     /// What the target used, for so many texts a second.

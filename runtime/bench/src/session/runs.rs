@@ -200,6 +200,8 @@ fn figures(planned: &Planned<'_>, outcome: &Outcome, meter: &Meter, slo: Option<
         target: planned.target.kind().to_owned(),
         measured_s: measured.as_secs_f64(),
         client_cpu_share: meter.client_cpu_share(),
+        others_cpu_share: meter.others_cpu_share(),
+        yardstick_us: meter.yardstick_us(),
         usage: meter.usage(texts_per_s),
         ended_early: None,
         streams,

@@ -16,8 +16,8 @@ const REPORT_LIMIT_BYTES: u64 = 256 << 20;
 
 /// Compare two reports that `wisp bench --output FILE.json` wrote.
 ///
-/// A difference counts when windows differ by rank at 1 %, by at least --min-effect, and by more than the thirds of either run
-/// differ among themselves. Exit code 1 on a regression.
+/// A difference counts when windows differ by rank at 1 %, by at least --min-effect, and by more than the noise of either run: what its
+/// thirds differ by, what other programs took of the processors, and how fast those were by a yardstick. Exit code 1 on a regression.
 #[derive(Args)]
 pub(super) struct Compare {
     /// The report before.

@@ -43,7 +43,7 @@ struct LoadOptions {
     /// Clients of a closed loop, one run each; 1,8,32 when nothing else is asked for.
     #[arg(long, env = "WISP_BENCH_CLIENTS", value_name = "N", value_delimiter = ',', value_parser = parse_clients)]
     clients: Vec<usize>,
-    /// Requests a second of an open loop, one run each, in place of clients.
+    /// Requests a second of an open loop, one run each, beside clients if those are named as well.
     #[arg(long, env = "WISP_BENCH_RATE", value_name = "N", value_delimiter = ',', value_parser = parse_rate)]
     rate: Vec<f64>,
     /// How requests of an open loop arrive: poisson, constant.

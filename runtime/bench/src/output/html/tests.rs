@@ -41,6 +41,8 @@ fn run(clients: usize, name: &str) -> RunFigures {
         target: "server".to_owned(),
         measured_s: 3.0,
         client_cpu_share: None,
+        others_cpu_share: None,
+        yardstick_us: None,
         usage: None,
         ended_early: None,
         streams: vec![stream],
