@@ -1,16 +1,14 @@
-//! `wisp models list | pull | import | verify | inspect | export`.
+//! `wisp models list | pull | import | verify | inspect | calibrate | export`.
 
+mod calibrate;
+mod export;
 mod import;
 mod inspect;
 mod verify;
 
-use std::path::PathBuf;
-
-use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use wisp_core::BackendId;
-use wisp_model_export::{ExportRequest, export_bert};
 use wisp_model_store::{
     FileCheck, FileState, Manifest, Model, NativeLibrary, ONNX_RUNTIME, ONNX_RUNTIME_CUDA, OPENVINO, Store,
 };
@@ -31,8 +29,10 @@ pub(crate) enum Models {
     Verify(verify::Verify),
     /// Show what a manifest says.
     Inspect(inspect::Inspect),
+    /// Run a model on texts to find the ranges that its static int8 form rounds by.
+    Calibrate(calibrate::Calibrate),
     /// Make an ONNX graph out of the safetensors of a BERT-class encoder.
-    Export(Export),
+    Export(export::Export),
 }
 
 #[derive(Args)]
@@ -55,19 +55,6 @@ pub(crate) struct Pull {
     cuda: bool,
 }
 
-#[derive(Args)]
-pub(crate) struct Export {
-    /// The weights, model.safetensors.
-    #[arg(long, env = "WISP_EXPORT_WEIGHTS", value_name = "FILE")]
-    weights: PathBuf,
-    /// The architecture, config.json.
-    #[arg(long, env = "WISP_EXPORT_CONFIG", value_name = "FILE")]
-    config: PathBuf,
-    /// The ONNX file to write.
-    #[arg(long, env = "WISP_EXPORT_OUTPUT", value_name = "FILE")]
-    output: PathBuf,
-}
-
 impl Models {
     pub(crate) fn run(self, options: &GlobalOptions) -> anyhow::Result<()> {
         match self {
@@ -76,6 +63,7 @@ impl Models {
             Self::Import(command) => command.run(&options.store()?),
             Self::Verify(command) => command.run(&options.store()?),
             Self::Inspect(command) => command.run(&options.store()?),
+            Self::Calibrate(command) => command.run(&options.store()?),
             Self::Export(command) => command.run(),
         }
     }
@@ -149,21 +137,5 @@ impl Pull {
         let onnxruntime = if self.cuda { &ONNX_RUNTIME_CUDA } else { &ONNX_RUNTIME };
         let offered = [(BackendId::OpenVino, &OPENVINO), (BackendId::Ort, onnxruntime)];
         offered.into_iter().filter(|(backend, _)| has(*backend)).map(|(_, library)| library).collect()
-    }
-}
-
-impl Export {
-    fn run(self) -> anyhow::Result<()> {
-        let request = ExportRequest { weights: &self.weights, config: &self.config, output: &self.output };
-        let report = export_bert(&request).context("export")?;
-        output::line(format_args!(
-            "{}: {} layers of {}, {} parameters, {} bytes",
-            self.output.display(),
-            report.layers,
-            report.hidden_size,
-            report.parameters,
-            report.bytes
-        ))?;
-        Ok(())
     }
 }

@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 mod builtin;
+mod calibrate;
 mod config;
 mod deployment;
 mod engine;
@@ -32,6 +33,7 @@ mod proof;
 mod request;
 
 pub use builtin::BUILTIN_PREFIX;
+pub use calibrate::{CalibrationError, calibrate};
 pub use config::{
     Config, ConfigError, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, PrecisionChoice, RequestLimits,
     ServerConfig,

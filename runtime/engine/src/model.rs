@@ -17,7 +17,7 @@ use crate::StartError;
 use crate::config::{DeviceConfig, ModelConfig, PrecisionChoice};
 use crate::proof::Proof;
 use budget::Budget;
-pub(crate) use loader::{Loader, Subject};
+pub(crate) use loader::{Loader, Subject, threads};
 use select::{Chosen, select};
 
 /// A model in service.
