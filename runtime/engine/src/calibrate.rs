@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use wisp_core::{
-    Axis, BackendId, Batch, DataType, Device, LoadRequest, ModelFormat, Placement, Precision, Session, Signature,
-    TensorSpec,
+    Axis, BackendId, Batch, DataType, Device, LoadRequest, ModelFormat, Placement, Session, Signature, TensorSpec,
 };
 use wisp_host::TokenizerError;
 use wisp_model_export::calibration::Ranges;
@@ -117,19 +116,8 @@ fn open(loader: &Loader<'_>, files: &LocalModel) -> Result<Running, CalibrationE
     });
     let signature = Signature { inputs: loader.model.manifest.signature.inputs.clone(), outputs: outputs.collect() };
     let session = backend.load(&LoadRequest {
-        model: &loader.model.manifest.name,
-        file: &output,
-        format: ModelFormat::Onnx,
-        architecture: None,
-        signature: &signature,
-        fused_outputs: &[],
-        device: REFERENCE.device,
-        precision: Precision::F32,
         threads: threads(),
-        ragged: loader.model.manifest.ragged.as_ref(),
-        static_shapes: &[],
-        compiled: None,
-        memory_limit_bytes: None,
+        ..LoadRequest::plain(&loader.model.manifest.name, &output, ModelFormat::Onnx, &signature)
     });
     let activations = activations.into_iter().map(|(name, channels)| (name, Observed::new(channels))).collect();
     Ok(Running { session: session.map_err(|error| CalibrationError::Run(error.to_string()))?, activations })

@@ -93,7 +93,8 @@ pub(super) struct CompiledModels {
 pub(super) fn compile(mut core: Core, request: &LoadRequest<'_>) -> Result<CompiledModels, BackendError> {
     check_device(&core, request)?;
     configure(&mut core, request)?;
-    check_promises(&read(&mut core, request.model, request.file)?, request)?;
+    let model = read(&mut core, request.model, request.file)?;
+    request.check_promises(&signature(&model, request.model, request.file)?)?;
 
     let recipe = Recipe::of(request);
     let mut shapes: Vec<_> = shapes::ascending(request.static_shapes).into_iter().map(Some).collect();
@@ -148,46 +149,6 @@ fn spec(port: &Node, model: &str, file: &Path) -> Result<TensorSpec, BackendErro
         _ => Axis::Free,
     };
     Ok(TensorSpec { name, data_type, shape: shape.get_dimensions().iter().map(axis).collect(), below: None })
-}
-
-/// Compares what the manifest promises with what the file has, so that a swapped file fails at load and not at run.
-fn check_promises(model: &Model, request: &LoadRequest<'_>) -> Result<(), BackendError> {
-    let found = signature(model, request.model, request.file)?;
-    let broken = |reason: String| BackendError::Model {
-        model: request.model.to_owned(),
-        file: request.file.to_owned(),
-        reason: format!("{reason}; the manifest and the file do not belong together"),
-    };
-    for (kind, promised, found) in
-        [("input", &request.signature.inputs, &found.inputs), ("output", &request.signature.outputs, &found.outputs)]
-    {
-        for spec in promised {
-            let other = found.iter().find(|other| other.name == spec.name).ok_or_else(|| {
-                let names: Vec<_> = found.iter().map(|other| other.name.as_str()).collect();
-                broken(format!("{kind} `{}` does not exist, there are {}", spec.name, names.join(", ")))
-            })?;
-            if other.data_type != spec.data_type || !agree(&spec.shape, &other.shape) {
-                return Err(broken(format!(
-                    "{kind} `{}` is {} {}, not {} {}",
-                    spec.name,
-                    other.data_type,
-                    other.shape_text(),
-                    spec.data_type,
-                    spec.shape_text()
-                )));
-            }
-        }
-    }
-    if let Some(extra) = found.inputs.iter().find(|other| request.signature.input(&other.name).is_none()) {
-        return Err(broken(format!("input `{}` is needed and not declared", extra.name)));
-    }
-    Ok(())
-}
-
-/// Whether two shapes can be the same; a free axis agrees with any length.
-fn agree(promised: &[Axis], found: &[Axis]) -> bool {
-    promised.len() == found.len()
-        && promised.iter().zip(found).all(|pair| !matches!(pair, (Axis::Fixed(a), Axis::Fixed(b)) if a != b))
 }
 
 fn check_device(core: &Core, request: &LoadRequest<'_>) -> Result<(), BackendError> {

@@ -1,5 +1,6 @@
 //! The engine with real guests and the real model.
 
+mod calibration;
 mod changed;
 mod graphs;
 mod hostile;
