@@ -43,12 +43,28 @@ impl Recipe {
     /// Reads the model and compiles it for one shape. The core has its properties already.
     pub(super) fn compile(&self, core: &mut Core, shape: Option<StaticShape>) -> Result<Compiled, BackendError> {
         let begun_at = Instant::now();
-        let mut model = read(core, &self.model, &self.file)?;
+        let mut model = self.read(core)?;
+        let compiled = self.compile_read(core, &mut model, shape)?;
+        Ok(Compiled { took: begun_at.elapsed(), ..compiled })
+    }
+
+    fn read(&self, core: &mut Core) -> Result<Model, BackendError> {
+        read(core, &self.model, &self.file)
+    }
+
+    /// Compiles a model that was read. It may have been compiled for another shape before.
+    fn compile_read(
+        &self,
+        core: &mut Core,
+        model: &mut Model,
+        shape: Option<StaticShape>,
+    ) -> Result<Compiled, BackendError> {
+        let begun_at = Instant::now();
         if let Some(shape) = shape {
-            self.reshape(&mut model, shape)?;
+            self.reshape(model, shape)?;
         }
         let name = device::name(self.device);
-        let compiled = core.compile_model(&model, DeviceType::from(name.as_str())).map_err(|error| {
+        let compiled = core.compile_model(model, DeviceType::from(name.as_str())).map_err(|error| {
             let reason = message(&error);
             if value::is_out_of_memory(&reason) {
                 return BackendError::OutOfMemory { backend: BackendId::OpenVino, device: self.device, reason };
@@ -93,15 +109,22 @@ pub(super) struct CompiledModels {
 pub(super) fn compile(mut core: Core, request: &LoadRequest<'_>) -> Result<CompiledModels, BackendError> {
     check_device(&core, request)?;
     configure(&mut core, request)?;
-    let model = read(&mut core, request.model, request.file)?;
+    let recipe = Recipe::of(request);
+    let begun_at = Instant::now();
+    // Read once for everything: that takes as long as compiling what is kept already.
+    let mut model = recipe.read(&mut core)?;
+    let reading_took = begun_at.elapsed();
     request.check_promises(&signature(&model, request.model, request.file)?)?;
 
-    let recipe = Recipe::of(request);
     let mut shapes: Vec<_> = shapes::ascending(request.static_shapes).into_iter().map(Some).collect();
     if shapes.is_empty() {
         shapes.push(None);
     }
-    let models = shapes.into_iter().map(|shape| recipe.compile(&mut core, shape)).collect::<Result<Vec<_>, _>>()?;
+    let models = shapes.into_iter().map(|shape| {
+        let compiled = recipe.compile_read(&mut core, &mut model, shape)?;
+        Ok(Compiled { took: reading_took + compiled.took, ..compiled })
+    });
+    let models = models.collect::<Result<Vec<_>, BackendError>>()?;
     let device = placed_on(&models[0].model, request)?;
     check_precision(&models[0].model, request)?;
     Ok(CompiledModels { core, recipe, models, device })
