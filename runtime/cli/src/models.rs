@@ -10,7 +10,8 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use wisp_core::BackendId;
 use wisp_model_store::{
-    FileCheck, FileState, Manifest, Model, NativeLibrary, ONNX_RUNTIME, ONNX_RUNTIME_CUDA, OPENVINO, Store,
+    CUDA_LIBRARIES, FileCheck, FileState, Manifest, Model, NativeLibrary, ONNX_RUNTIME, ONNX_RUNTIME_CUDA, OPENVINO,
+    Store,
 };
 
 use crate::progress::Console;
@@ -50,7 +51,8 @@ pub(crate) struct Pull {
     /// Fetch every file again and replace what is in the cache, once all of them are there.
     #[arg(long, env = "WISP_FORCE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     force: bool,
-    /// Fetch ONNX Runtime with CUDA, for NVIDIA GPUs, instead of the one for CPUs.
+    /// Fetch ONNX Runtime with CUDA, for NVIDIA GPUs, instead of the one for CPUs, and the CUDA libraries that it loads
+    /// (1.2 GB; 2 GB unpacked). The driver is the machine's own.
     #[arg(long, env = "WISP_CUDA", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     cuda: bool,
 }
@@ -136,6 +138,8 @@ impl Pull {
         let has = |backend| model.manifest.model_files().any(|file| file.backends.contains(&backend));
         let onnxruntime = if self.cuda { &ONNX_RUNTIME_CUDA } else { &ONNX_RUNTIME };
         let offered = [(BackendId::OpenVino, &OPENVINO), (BackendId::Ort, onnxruntime)];
-        offered.into_iter().filter(|(backend, _)| has(*backend)).map(|(_, library)| library).collect()
+        let needed = offered.into_iter().filter(|(backend, _)| has(*backend)).map(|(_, library)| library);
+        let cuda = CUDA_LIBRARIES.into_iter().filter(|_| self.cuda && has(BackendId::Ort));
+        needed.chain(cuda).collect()
     }
 }

@@ -23,7 +23,7 @@ impl Fixture {
         let real = RealModel::get(test)?;
         let file = real.model.manifest.file_of_format(ModelFormat::Onnx).expect("listed");
         let files = real.store.ensure(&real.model, file, &NoProgress).expect("files of the model");
-        let backend = OrtBackend::new(real.store.find_library(&ONNX_RUNTIME));
+        let backend = OrtBackend::new(real.store.find_library(&ONNX_RUNTIME), Vec::new());
         Some(Self { real, files, backend })
     }
 
