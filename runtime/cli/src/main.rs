@@ -1,9 +1,11 @@
-//! `wisp`: serve, embed, look after models.
+//! `wisp`: serve, embed, measure, look after models.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 and 143 interrupted before the service was up. Results go to standard output, everything else to standard error.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 and 143 interrupted before the
+//! service was up or a benchmark was whole. Results go to standard output, everything else to standard error.
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod config;
 mod devices;
 mod embed;
@@ -71,6 +73,8 @@ enum Command {
     Serve(serve::Serve),
     /// Embed texts here, without a server.
     Embed(embed::Embed),
+    /// Measure throughput and latency, with every answer checked.
+    Bench(Box<bench::Bench>),
     /// List, fetch, check and export models.
     #[command(subcommand)]
     Models(models::Models),
@@ -94,6 +98,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Serve(command) => command.run(&cli.global),
         Command::Embed(command) => command.run(&cli.global),
+        Command::Bench(command) => command.run(&cli.global),
         Command::Models(command) => command.run(&cli.global),
         Command::Devices(command) => command.run(&cli.global),
         Command::Probe(command) => command.run(&cli.global),
@@ -112,6 +117,9 @@ fn main() -> ExitCode {
 fn exit_code(error: &anyhow::Error) -> ExitCode {
     if error.is::<texts::NoTexts>() {
         return ExitCode::from(2);
+    }
+    if let Some(failed) = error.downcast_ref::<bench::Failed>() {
+        return failed.exit_code.into();
     }
     error.downcast_ref::<serve::Interrupted>().map_or(ExitCode::FAILURE, |ended| ended.exit_code.into())
 }

@@ -23,8 +23,23 @@ pub(crate) struct Serve {
     /// Listen here for gRPC instead of server.grpc; port 0 takes a free one.
     #[arg(long, env = "WISP_GRPC", value_name = "IP:PORT")]
     grpc: Option<SocketAddr>,
+    /// Listen here for metrics and probes over HTTP instead of server.admin; `off` for nowhere.
+    #[arg(long, env = "WISP_ADMIN", value_name = "IP:PORT|off")]
+    admin: Option<AdminAddress>,
     #[command(flatten)]
     placement: PlacementOptions,
+}
+
+/// An address, or none.
+#[derive(Clone, Copy)]
+struct AdminAddress(Option<SocketAddr>);
+
+impl std::str::FromStr for AdminAddress {
+    type Err = std::net::AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" { Ok(Self(None)) } else { text.parse().map(|address| Self(Some(address))) }
+    }
 }
 
 impl Serve {
@@ -32,6 +47,7 @@ impl Serve {
         let mut config = self.config.read()?;
         self.placement.apply(&mut config);
         config.server.grpc = self.grpc.unwrap_or(config.server.grpc);
+        config.server.admin = self.admin.map_or(config.server.admin, |admin| admin.0);
         let store = options.store()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let served = runtime.block_on(serve(config, store));
@@ -71,6 +87,9 @@ async fn serve(config: Config, store: Store) -> anyhow::Result<()> {
     };
     report(&engine);
     let server = Server::listen(engine, reserved)?;
+    if let Some(admin) = server.admin_address() {
+        eprintln!("admin      http://{admin}/metrics, /healthz, /readyz");
+    }
     announce(server.grpc_address())?;
     let drained = server
         .run(async move {

@@ -3,7 +3,7 @@
 //! Everything here is pure: bytes in, bytes out, whatever they mean. [`gather`] and [`split`] are inverse to each other for
 //! rows of one length; with a [`Ragged`] axis, shorter rows are filled up, and [`resized`] cuts that off again.
 
-use crate::aligned::AlignedBuffer;
+use crate::aligned::{AlignedBuffer, BufferPool};
 use crate::{DataType, NamedTensor, Ragged, Tensor, TensorError};
 
 /// Why tensors cannot share a batch.
@@ -31,6 +31,29 @@ pub enum GatherError {
 /// # Errors
 /// [`GatherError`]; nothing is checked against a signature here.
 pub fn gather(entries: &[&[NamedTensor]], ragged: Option<&Ragged>) -> Result<Vec<NamedTensor>, GatherError> {
+    gather_into(&AlignedBuffer::zeroed, entries, ragged)
+}
+
+/// As [`gather`], into buffers of a pool.
+///
+/// # Errors
+/// As [`gather`].
+pub fn gather_pooled(
+    pool: &BufferPool,
+    entries: &[&[NamedTensor]],
+    ragged: Option<&Ragged>,
+) -> Result<Vec<NamedTensor>, GatherError> {
+    gather_into(&|length_bytes| pool.zeroed(length_bytes), entries, ragged)
+}
+
+/// Gives a zeroed buffer of so many bytes.
+type Allocate<'a> = &'a dyn Fn(usize) -> AlignedBuffer;
+
+fn gather_into(
+    allocate: Allocate<'_>,
+    entries: &[&[NamedTensor]],
+    ragged: Option<&Ragged>,
+) -> Result<Vec<NamedTensor>, GatherError> {
     let first = entries.first().ok_or(GatherError::Empty)?;
     let gathered = |input: &NamedTensor| {
         let misfit = || GatherError::Misfit { name: input.name.clone() };
@@ -40,7 +63,7 @@ pub fn gather(entries: &[&[NamedTensor]], ragged: Option<&Ragged>) -> Result<Vec
             .collect::<Option<Vec<_>>>()
             .ok_or_else(misfit)?;
         let pad = ragged.and_then(|ragged| Some((ragged.axis, *ragged.pad_values.get(&input.name)?)));
-        let tensor = stacked(&tensors, pad)?.ok_or_else(misfit)?;
+        let tensor = stacked(allocate, &tensors, pad)?.ok_or_else(misfit)?;
         Ok(NamedTensor::new(&*input.name, tensor))
     };
     first.iter().map(gathered).collect()
@@ -76,7 +99,7 @@ pub fn resized(tensor: &Tensor, shape: &[usize], fill: f64) -> Result<Tensor, Te
     if tensor.shape() == shape {
         return Ok(tensor.clone());
     }
-    let mut buffer = filled(tensor.data_type(), shape, fill)?;
+    let mut buffer = filled(&AlignedBuffer::zeroed, tensor.data_type(), shape, fill)?;
     let kept: Vec<usize> = tensor.shape().iter().zip(shape).map(|(old, new)| *old.min(new)).collect();
     let size = tensor.data_type().size_bytes();
     copy_block(tensor.data(), tensor.shape(), buffer.as_mut_slice(), shape, &kept, size);
@@ -84,7 +107,11 @@ pub fn resized(tensor: &Tensor, shape: &[usize], fill: f64) -> Result<Tensor, Te
 }
 
 /// Tensors one after the other along the outermost axis, filled up along one other axis. `None` when they do not fit.
-fn stacked(tensors: &[&Tensor], pad: Option<(usize, f64)>) -> Result<Option<Tensor>, TensorError> {
+fn stacked(
+    allocate: Allocate<'_>,
+    tensors: &[&Tensor],
+    pad: Option<(usize, f64)>,
+) -> Result<Option<Tensor>, TensorError> {
     let Some(first) = tensors.first().filter(|first| !first.shape().is_empty()) else { return Ok(None) };
     if let [only] = tensors {
         return Ok(Some((*only).clone()));
@@ -105,7 +132,7 @@ fn stacked(tensors: &[&Tensor], pad: Option<(usize, f64)>) -> Result<Option<Tens
             }
         }
     }
-    let mut buffer = filled(first.data_type(), &shape, pad.map_or(0.0, |(_, value)| value))?;
+    let mut buffer = filled(allocate, first.data_type(), &shape, pad.map_or(0.0, |(_, value)| value))?;
     let size = first.data_type().size_bytes();
     let row_bytes = shape[1..].iter().product::<usize>() * size;
     let mut rest = buffer.as_mut_slice();
@@ -120,14 +147,19 @@ fn stacked(tensors: &[&Tensor], pad: Option<(usize, f64)>) -> Result<Option<Tens
 }
 
 /// A buffer for `shape`, every element `value`.
-fn filled(data_type: DataType, shape: &[usize], value: f64) -> Result<AlignedBuffer, TensorError> {
+fn filled(
+    allocate: Allocate<'_>,
+    data_type: DataType,
+    shape: &[usize],
+    value: f64,
+) -> Result<AlignedBuffer, TensorError> {
     let overflow = || TensorError::Overflow { shape: shape.to_vec(), data_type };
     let bytes = shape
         .iter()
         .try_fold(data_type.size_bytes(), |product, &axis| product.checked_mul(axis))
         .filter(|&bytes| isize::try_from(bytes).is_ok())
         .ok_or_else(overflow)?;
-    let mut buffer = AlignedBuffer::zeroed(bytes);
+    let mut buffer = allocate(bytes);
     if value != 0.0 {
         let element = data_type.encode(value);
         buffer.as_mut_slice().chunks_exact_mut(element.len()).for_each(|slot| slot.copy_from_slice(&element));

@@ -7,7 +7,8 @@ pub const BUILTIN_PREFIX: &str = "builtin:";
 const GUESTS: &[(&str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/guests.rs"));
 
 /// The module of a built-in guest, by its name without the prefix.
-pub(crate) fn guest(name: &str) -> Option<&'static [u8]> {
+#[must_use]
+pub fn guest(name: &str) -> Option<&'static [u8]> {
     GUESTS.iter().find(|(guest, _)| *guest == name).map(|(_, wasm)| *wasm)
 }
 

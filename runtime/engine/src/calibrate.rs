@@ -83,7 +83,7 @@ pub fn calibrate(
         for output in outputs.map_err(|error| CalibrationError::Run(error.to_string()))? {
             let values = output.tensor.view::<f32>().map_err(|error| CalibrationError::Run(error.to_string()))?;
             if let Some(observed) = observed.activations.get_mut(&output.name) {
-                observed.see(&values);
+                observed.see(values);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The configuration, `wisp.toml`: what runs where, under which limits.
 
+mod batching;
 mod bounds;
 mod file;
 mod limits;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use wisp_core::{BackendId, Device, Placement, Precision, StaticShape};
 
+pub use batching::BatchingConfig;
 pub use limits::{GuestLimits, RequestLimits};
 
 /// A checked configuration. Every deployment names models that exist here.
@@ -24,6 +26,20 @@ pub struct Config {
     pub deployments: BTreeMap<String, DeploymentConfig>,
     /// Bounds of devices; a device without any is not here.
     pub devices: BTreeMap<Device, DeviceConfig>,
+    /// Tenants by name; whoever shows no token belongs to the one named [`ANONYMOUS`](crate::ANONYMOUS).
+    pub tenants: BTreeMap<String, TenantConfig>,
+}
+
+/// `[tenants.NAME]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TenantConfig {
+    /// File with the token that shows who it is; `None` for the tenant of requests without one.
+    pub token_file: Option<PathBuf>,
+    /// Parts of a session's time while others want it as well.
+    pub share: f64,
+    /// Requests in the engine at one time; `None` for all that the server takes, or half of them where there are several
+    /// tenants.
+    pub inflight_requests: Option<u32>,
 }
 
 /// `[devices.NAME]`.
@@ -38,6 +54,8 @@ pub struct DeviceConfig {
 pub struct ServerConfig {
     /// Where gRPC listens; loopback unless configured otherwise.
     pub grpc: SocketAddr,
+    /// Where metrics and health checks over HTTP listen; `None` for nowhere.
+    pub admin: Option<SocketAddr>,
     /// Bounds of requests.
     pub limits: RequestLimits,
 }
@@ -55,6 +73,10 @@ pub struct ModelConfig {
     pub static_shapes: Vec<StaticShape>,
     /// Bytes of device memory that the model may take; `None` for as much as it needs.
     pub memory_bytes: Option<u64>,
+    /// Sessions that work side by side, each with its part of the threads; they take memory each.
+    pub sessions: usize,
+    /// How requests share inferences.
+    pub batching: BatchingConfig,
 }
 
 /// The arithmetic of a model.
@@ -147,6 +169,7 @@ impl Default for Config {
             models: BTreeMap::from([(DEFAULT_MODEL.to_owned(), model)]),
             deployments: BTreeMap::from([("embedder".to_owned(), embedder)]),
             devices: BTreeMap::new(),
+            tenants: BTreeMap::new(),
         }
     }
 }
@@ -156,7 +179,8 @@ const DEFAULT_MODEL: &str = "all-minilm-l6-v2";
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { grpc: SocketAddr::from(([127, 0, 0, 1], 50051)), limits: RequestLimits::default() }
+        let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Self { grpc: loopback(50051), admin: Some(loopback(9090)), limits: RequestLimits::default() }
     }
 }
 
@@ -169,7 +193,15 @@ impl Default for ModelConfig {
             precision: PrecisionChoice::Auto,
             static_shapes: Vec::new(),
             memory_bytes: None,
+            sessions: 1,
+            batching: BatchingConfig::default(),
         }
+    }
+}
+
+impl Default for TenantConfig {
+    fn default() -> Self {
+        Self { token_file: None, share: 1.0, inflight_requests: None }
     }
 }
 

@@ -9,6 +9,8 @@ use wisp_host::{GrantedModel, Grants, Guest, Host, HostConfig, Limits};
 use wisp_scheduler::HealthState;
 
 use crate::config::{DeploymentConfig, check_guest_file};
+use crate::estimate::TokenRatio;
+use crate::metrics::{DeploymentMetrics, Metrics};
 use crate::{BUILTIN_PREFIX, StartError, builtin};
 
 /// A deployment in service.
@@ -17,6 +19,9 @@ pub(crate) struct Deployment {
     pub(crate) guest: Guest,
     pub(crate) grants: Arc<Grants>,
     pub(crate) limits: Limits,
+    pub(crate) metrics: DeploymentMetrics,
+    /// Tokens a byte of what it is sent.
+    pub(crate) ratio: TokenRatio,
 }
 
 /// A deployment, for reports.
@@ -55,6 +60,7 @@ impl Deployment {
         config: &DeploymentConfig,
         host: &Host,
         models: &BTreeMap<String, Arc<GrantedModel>>,
+        metrics: &Metrics,
     ) -> Result<Self, StartError> {
         let guest = match config.guest.strip_prefix(BUILTIN_PREFIX) {
             Some(builtin) => host.load(&config.guest, builtin_guest(name, builtin)?)?,
@@ -64,7 +70,14 @@ impl Deployment {
         let granted =
             config.models.iter().filter_map(|(alias, model)| Some((alias.clone(), models.get(model)?.clone())));
         let (grants, limits) = (Arc::new(Grants::new(granted)), Limits::from(&config.limits));
-        Ok(Self { name: name.into(), guest, grants, limits })
+        let (metrics, ratio) = (metrics.deployment(name), TokenRatio::default());
+        Ok(Self { name: name.into(), guest, grants, limits, metrics, ratio })
+    }
+
+    /// Longest text of its models, in tokens; the host's tokenizers cut there.
+    pub(crate) fn max_tokens(&self) -> Option<usize> {
+        let of_model = |model: &GrantedModel| Some(model.tokenizer.as_ref()?.options().max_tokens);
+        self.grants.iter().filter_map(|(_, model)| of_model(model)).max()
     }
 
     pub(crate) fn info(&self) -> DeploymentInfo {

@@ -6,13 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use wisp_core::Kinded;
 use wisp_host::{AotCache, CallTimes, EmbedCall, EmbedInputs, Embedded, GrantedModel, Host, HostConfig};
 use wisp_model_store::{Progress, Store};
-use wisp_scheduler::Admission;
+use wisp_scheduler::{Admission, Announced, Caller, Origin, Tenant};
 
 use crate::deployment::{Deployment, DeploymentHealth};
+use crate::metrics::{Answered, Metrics};
 use crate::model::Models;
 use crate::request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
+use crate::tenants::Tenants;
 use crate::{Config, DeploymentInfo, EngineError, ModelInfo, RequestLimits, StartError};
 
 /// The deployment that answers when a request names none and there are several.
@@ -32,6 +35,8 @@ struct Shared {
     models: Vec<ModelInfo>,
     limits: RequestLimits,
     admission: Admission,
+    tenants: Tenants,
+    metrics: Metrics,
     is_draining: AtomicBool,
 }
 
@@ -41,8 +46,10 @@ impl Engine {
     /// # Errors
     /// [`StartError`] naming the first model or deployment that cannot be served. Nothing is left running.
     pub fn start(config: Config, store: &Store, progress: &dyn Progress) -> Result<Self, StartError> {
+        let tenants = Tenants::start(&config)?;
+        let metrics = Metrics::new();
         let host = Host::new(host_config(&config, store))?;
-        let mut started = Models::within(&config.devices);
+        let mut started = Models::within(&config.devices, metrics.scheduler.clone());
         let mut models = BTreeMap::new();
         let mut reports = Vec::new();
         for (name, model_config) in &config.models {
@@ -54,12 +61,15 @@ impl Engine {
             models.insert(name.clone(), granted);
             reports.push(report);
         }
-        let deployments = start_deployments(&config, &host, &models)?;
+        let deployments = start_deployments(&config, &host, &models, &metrics)?;
+        metrics.loaded(&reports);
         let limits = config.server.limits;
         let shared = Shared {
             deployments,
             models: reports,
             admission: Admission::new(limits.inflight_requests as usize),
+            tenants,
+            metrics,
             limits,
             is_draining: AtomicBool::new(false),
         };
@@ -72,23 +82,60 @@ impl Engine {
     /// [`EngineError`]; its [`kind`](wisp_core::Kinded::kind) says what a caller can do about it.
     pub async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, EngineError> {
         let arrived_at = Instant::now();
+        let deployment = self.deployment(request.deployment.as_deref());
+        let metrics = &self.shared.metrics;
+        let deployment = deployment.inspect_err(|error| metrics.failed(None, error.kind()))?;
+        let answer = self.embed_with(deployment, request, arrived_at).await;
+        answer.inspect_err(|error| metrics.failed(Some(&deployment.metrics), error.kind()))
+    }
+
+    async fn embed_with(
+        &self,
+        deployment: &Deployment,
+        request: EmbedRequest,
+        arrived_at: Instant,
+    ) -> Result<EmbedResponse, EngineError> {
+        let shared = &*self.shared;
+        let tenant = request.tenant.as_ref().unwrap_or(shared.tenants.anonymous());
         // Admitted before the drain flag is read: a request that saw the flag unset is counted by those who wait.
-        let _permit = self.shared.admission.admit().map_err(EngineError::Admission)?;
-        if self.shared.is_draining.load(Ordering::SeqCst) {
+        let _permit = shared.admission.admit(request.lane, tenant).map_err(EngineError::Admission)?;
+        if shared.is_draining.load(Ordering::SeqCst) {
             return Err(EngineError::Draining);
         }
-        request.check(&self.shared.limits)?;
-        let deployment = self.deployment(request.deployment.as_deref())?;
+        request.check(&shared.limits)?;
+        let caller = Caller { lane: request.lane, tenant: tenant.clone(), origin: Origin::default() };
+        let announced = announce(deployment, &request, &caller, arrived_at)?;
+        let (count, bytes) = (request.texts.len(), request.texts.iter().map(String::len).sum());
         let call = EmbedCall {
             deployment: Arc::clone(&deployment.name),
             grants: Arc::clone(&deployment.grants),
             limits: deployment.limits,
             deadline: request.deadline,
+            caller,
+            announced,
             inputs: EmbedInputs::Texts(request.texts),
             options: request.options,
         };
         let embedded = deployment.guest.embed(call).await?;
-        Ok(respond(embedded, arrived_at))
+        let tokens = embedded.token_counts.iter().map(|&tokens| tokens as usize).sum();
+        deployment.ratio.learn(count, bytes, tokens, deployment.max_tokens());
+        let start = embedded.times.instantiate;
+        let response = respond(embedded, arrived_at);
+        let answered = Answered { total: response.times.total, guest: response.times.guest, start };
+        shared.metrics.answered(&deployment.metrics, &answered);
+        Ok(response)
+    }
+
+    /// The tenant that has this token; `None` for a token that nobody has.
+    #[must_use]
+    pub fn tenant_of_token(&self, token: &str) -> Option<&Tenant> {
+        self.shared.tenants.of_token(token)
+    }
+
+    /// All figures, in the text format of OpenMetrics.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.shared.metrics.encode(self.inflight())
     }
 
     /// What each deployment is.
@@ -172,12 +219,30 @@ fn start_deployments(
     config: &Config,
     host: &Host,
     models: &BTreeMap<String, Arc<GrantedModel>>,
+    metrics: &Metrics,
 ) -> Result<BTreeMap<String, Deployment>, StartError> {
     let started = config.deployments.iter().map(|(name, deployment)| {
-        let deployment = Deployment::start(name, deployment, host, models)?;
+        let deployment = Deployment::start(name, deployment, host, models, metrics)?;
         Ok((name.clone(), deployment))
     });
     started.collect()
+}
+
+/// Announces the work of a request to every model that its guest may use, before anything is done for it.
+fn announce(
+    deployment: &Deployment,
+    request: &EmbedRequest,
+    caller: &Caller,
+    arrived_at: Instant,
+) -> Result<Vec<(Arc<GrantedModel>, Announced)>, EngineError> {
+    let tokens = deployment.ratio.estimate(request.texts.iter(), deployment.max_tokens());
+    let wall_end = arrived_at + deployment.limits.wall;
+    let deadline = request.deadline.map_or(wall_end, |deadline| deadline.min(wall_end));
+    let announced = deployment.grants.iter().map(|(_, model)| {
+        let announced = model.queue.announce(caller, request.texts.len(), tokens, Some(deadline));
+        announced.map(|announced| (Arc::clone(model), announced)).map_err(EngineError::Admission)
+    });
+    announced.collect()
 }
 
 fn respond(embedded: Embedded, arrived_at: Instant) -> EmbedResponse {
@@ -196,6 +261,7 @@ fn respond(embedded: Embedded, arrived_at: Instant) -> EmbedResponse {
         dimensions: embedded.dimensions,
         token_counts: embedded.token_counts,
         times,
+        share: embedded.share,
     }
 }
 

@@ -38,6 +38,14 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// The token of a tenant cannot be used.
+    #[error("tenant `{tenant}`: {reason}")]
+    Token {
+        /// The tenant.
+        tenant: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A guest file cannot be read.
     #[error("deployment `{deployment}`: guest {}: {source}", .path.display())]
     GuestFile {
@@ -142,7 +150,9 @@ impl EngineError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Call(CallError::Overloaded { retry_after, .. }) => Some(*retry_after),
-            Self::Admission(ScheduleError::Full { .. }) | Self::Call(CallError::Instances { .. }) => Some(RETRY_AFTER),
+            Self::Admission(ScheduleError::Overloaded { wait, .. }) => Some(*wait),
+            Self::Admission(ScheduleError::Full { .. } | ScheduleError::Quota { .. })
+            | Self::Call(CallError::Instances { .. }) => Some(RETRY_AFTER),
             _ => None,
         }
     }

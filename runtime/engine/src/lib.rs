@@ -26,17 +26,20 @@ mod config;
 mod deployment;
 mod engine;
 mod error;
+mod estimate;
 mod import;
 mod libraries;
+mod metrics;
 mod model;
 mod proof;
 mod request;
+mod tenants;
 
-pub use builtin::BUILTIN_PREFIX;
+pub use builtin::{BUILTIN_PREFIX, guest as builtin_guest};
 pub use calibrate::{CalibrationError, calibrate};
 pub use config::{
-    Config, ConfigError, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, PrecisionChoice, RequestLimits,
-    ServerConfig,
+    BatchingConfig, Config, ConfigError, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, PrecisionChoice,
+    RequestLimits, ServerConfig, TenantConfig,
 };
 pub use deployment::{DeploymentHealth, DeploymentInfo};
 pub use engine::Engine;
@@ -50,4 +53,6 @@ pub use proof::golden::GoldenProof;
 pub use proof::speed::Speed;
 pub use proof::{Proof, ProofError, proofs};
 pub use request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
+pub use tenants::ANONYMOUS;
 pub use wisp_host::CallError;
+pub use wisp_scheduler::{BatchRecord, BatchShare, Lane, Tenant};

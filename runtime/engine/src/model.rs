@@ -12,11 +12,12 @@ use std::sync::Arc;
 use wisp_core::{BackendId, Device, Placement, Precision, Session, StaticShape};
 use wisp_host::{EmbeddingFacts, GrantedModel};
 use wisp_model_store::{Model, ModelFile, Progress, Store};
-use wisp_scheduler::{QueueLimits, SessionQueue, spawn};
+use wisp_scheduler::{BatchRules, QueueConfig, QueueLimits, SchedulerMetrics, Served, SessionQueue, spawn};
 
 use crate::StartError;
-use crate::config::{DeviceConfig, ModelConfig, PrecisionChoice};
+use crate::config::{BatchingConfig, DeviceConfig, ModelConfig, PrecisionChoice};
 use crate::proof::Proof;
+use crate::proof::speed::Speed;
 use budget::Budget;
 pub(crate) use loader::{Loader, Subject, threads};
 use select::{Chosen, select};
@@ -47,12 +48,15 @@ struct SessionKey {
     precision: PrecisionChoice,
     static_shapes: Vec<StaticShape>,
     memory_bytes: Option<u64>,
+    sessions: usize,
+    batching: BatchingConfig,
 }
 
 /// The models that are started, and the sessions that they share.
 pub(crate) struct Models {
     sessions: Vec<(SessionKey, Started)>,
     budget: Budget,
+    metrics: SchedulerMetrics,
 }
 
 /// A session in service and what is known of it.
@@ -106,8 +110,8 @@ pub(crate) fn open_reference(loader: &Loader<'_>) -> Result<(Box<dyn Session>, S
 
 impl Models {
     /// Nothing is started yet.
-    pub(crate) fn within(devices: &BTreeMap<Device, DeviceConfig>) -> Self {
-        Self { sessions: Vec::new(), budget: Budget::of(devices) }
+    pub(crate) fn within(devices: &BTreeMap<Device, DeviceConfig>, metrics: SchedulerMetrics) -> Self {
+        Self { sessions: Vec::new(), budget: Budget::of(devices), metrics }
     }
 
     /// Loads a configured model for service: the first placement of its list that works.
@@ -130,12 +134,14 @@ impl Models {
             precision: config.precision,
             static_shapes: config.static_shapes.clone(),
             memory_bytes: config.memory_bytes,
+            sessions: config.sessions,
+            batching: config.batching.clone(),
         };
         let known = self.sessions.iter().find(|(known, _)| *known == key).map(|(_, started)| started.clone());
         let started = match known {
             Some(started) => started,
             None => {
-                let started = start(name, &model, config, &mut self.budget, store, progress)?;
+                let started = start(name, &model, config, &mut self.budget, &self.metrics, store, progress)?;
                 self.sessions.push((key, started.clone()));
                 started
             }
@@ -149,11 +155,13 @@ fn start(
     model: &Model,
     config: &ModelConfig,
     budget: &mut Budget,
+    metrics: &SchedulerMetrics,
     store: &Store,
     progress: &dyn Progress,
 ) -> Result<Started, StartError> {
     let mut loader = Loader::new(model, store, progress);
     loader.static_shapes = &config.static_shapes;
+    loader.threads = (threads() / config.sessions).max(1);
     let no_placement = |reasons| StartError::NoPlacement { model: name.to_owned(), reasons };
     let is_listed = |backend| config.placement.iter().any(|placement| placement.backend == backend);
     let first = model
@@ -165,7 +173,11 @@ fn start(
     let chosen = subject.beside(|| choose(name, config, budget, &mut loader, &subject));
     let chosen = chosen.map_err(|reason| no_placement(vec![reason]))?.map_err(no_placement)?;
     let subject = subject.take().map_err(|reason| no_placement(vec![reason]))?;
-    serve(name, model, config, store, subject, chosen)
+    let placement = chosen.placement;
+    serve(name, config, &loader, subject, chosen, metrics).map_err(|source| match source {
+        ServeError::Thread(source) => StartError::Thread { model: name.to_owned(), source },
+        ServeError::Session(reason) => no_placement(vec![format!("{placement}: {reason}")]),
+    })
 }
 
 /// The first placement of the list that works; the error has one reason a placement.
@@ -198,29 +210,65 @@ fn choose(
     Err(reasons)
 }
 
-/// Gives the session to a worker thread.
+/// Why a chosen session is not served.
+enum ServeError {
+    Thread(std::io::Error),
+    /// Another one like it could not be opened.
+    Session(String),
+}
+
+/// Gives the session, and as many more as are configured, to worker threads.
 fn serve(
     name: &str,
-    model: &Model,
     config: &ModelConfig,
-    store: &Store,
+    loader: &Loader<'_>,
     subject: Subject,
     chosen: Chosen,
-) -> Result<Started, StartError> {
-    let recovery = recovery::of(model, config, store, &subject, &chosen);
+    metrics: &SchedulerMetrics,
+) -> Result<Started, ServeError> {
     let session = chosen.session.info();
     let info = ModelInfo {
         name: name.to_owned(),
         placement: session.placement,
         precision: session.precision,
         library_version: session.library_version.clone(),
-        proof: chosen.proof,
-        reason: chosen.reason,
+        proof: chosen.proof.clone(),
+        reason: chosen.reason.clone(),
     };
-    let queue = spawn(name, chosen.session, QueueLimits::default(), recovery)
-        .map_err(|source| StartError::Thread { model: name.to_owned(), source })?;
-    let granted = Arc::new(granted(name, model, subject, queue, &info));
+    let queue = QueueConfig {
+        model: name.to_owned(),
+        rules: rules(loader, config, &info.proof),
+        limits: QueueLimits { max_queued: config.batching.max_queued, ..QueueLimits::default() },
+        cost: info.proof.speed.and_then(Speed::cost),
+        metrics: Some(metrics.clone()),
+    };
+    let recovery = || recovery::of(loader, config, &subject, &chosen);
+    let mut sessions = Vec::with_capacity(config.sessions);
+    for _ in 1..config.sessions {
+        let session = chosen.open_another(loader).map_err(ServeError::Session)?;
+        sessions.push(Served { session, recovery: recovery() });
+    }
+    let recovery = recovery();
+    sessions.push(Served { session: chosen.session, recovery });
+    let queue = spawn(queue, sessions).map_err(ServeError::Thread)?;
+    let granted = Arc::new(granted(name, loader.model, subject, queue, &info));
     Ok(Started { granted, info })
+}
+
+/// What requests may share of a model: what is proven and configured.
+fn rules(loader: &Loader<'_>, config: &ModelConfig, proof: &Proof) -> BatchRules {
+    let manifest = &loader.model.manifest;
+    BatchRules {
+        shares_rows: config.batching.enabled && proof.batching.rows.is_proven(),
+        pads_rows: proof.batching.padding.is_proven(),
+        ragged: manifest.ragged.clone(),
+        max_rows: manifest.batching.max_batch_rows as usize,
+        max_tokens: manifest.batching.max_batch_tokens as usize,
+        static_shapes: config.static_shapes.clone(),
+        max_batch: config.batching.max_batch(),
+        max_queue_delay: config.batching.max_queue_delay(),
+        ..BatchRules::unproven()
+    }
 }
 
 fn granted(name: &str, model: &Model, subject: Subject, queue: SessionQueue, info: &ModelInfo) -> GrantedModel {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wisp_core::{Placement, Precision};
 use wisp_host::EmbedOptions;
+use wisp_scheduler::{BatchShare, Lane, Tenant};
 
 use crate::{EngineError, RequestLimits};
 
@@ -20,6 +21,10 @@ pub struct EmbedRequest {
     pub options: EmbedOptions,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
+    /// Which lane it waits in.
+    pub lane: Lane,
+    /// Whose share it is served from; `None` for requests that show no identity.
+    pub tenant: Option<Tenant>,
 }
 
 impl EmbedRequest {
@@ -60,6 +65,8 @@ pub struct EmbedResponse {
     pub token_counts: Vec<u32>,
     /// Where the time went.
     pub times: RequestTimes,
+    /// The inferences that computed it, and what they shared.
+    pub share: BatchShare,
     /// What ran; `None` when the guest answered without computing.
     pub placement: Option<PlacementReport>,
 }

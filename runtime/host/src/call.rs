@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wasmtime::{Store, Trap, UpdateDeadline};
 use wisp_core::ErrorKind;
-use wisp_scheduler::StageTimes;
+use wisp_scheduler::{Announced, BatchShare, Caller, StageTimes};
 
 use crate::bindings::exports::wisp::inference::embedding::{Embeddings, Inputs, Options};
 use crate::convert::core_kind;
@@ -18,7 +18,7 @@ use crate::{GrantedModel, Grants, Guest, Limits};
 const MESSAGE_LIMIT_CHARS: usize = 1024;
 
 /// A request to embed.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct EmbedCall {
     /// Name of the deployment, for messages and logs.
     pub deployment: Arc<str>,
@@ -28,6 +28,10 @@ pub struct EmbedCall {
     pub limits: Limits,
     /// When the caller stops waiting; the time limit of the deployment holds as well.
     pub deadline: Option<Instant>,
+    /// Who asks. The origin is the guest's, whatever is said here.
+    pub caller: Caller,
+    /// The work that was announced for this call, by model.
+    pub announced: Vec<(Arc<GrantedModel>, Announced)>,
     /// What to embed.
     pub inputs: EmbedInputs,
     /// How.
@@ -72,6 +76,8 @@ pub struct Embedded {
     pub token_counts: Vec<u32>,
     /// Where the time went.
     pub times: CallTimes,
+    /// The inferences that computed it, and what they shared.
+    pub share: BatchShare,
     /// The model that computed last, if any did.
     pub computed_by: Option<Arc<GrantedModel>>,
 }
@@ -125,7 +131,9 @@ impl Guest {
         let (started_at, count) = (Instant::now(), call.inputs.len());
         let wall_end = started_at + call.limits.wall;
         let deadline = call.deadline.map_or(wall_end, |deadline| deadline.min(wall_end));
-        let state = State::new(Arc::clone(&call.deployment), call.grants, call.limits, deadline);
+        let mut state = State::new(Arc::clone(&call.deployment), call.grants, call.limits, deadline);
+        state.caller = Caller { origin: self.origin(), ..call.caller };
+        state.announced = call.announced;
         let mut store = self.store(state);
         let _running = self.ticker.run();
 
@@ -153,6 +161,7 @@ impl Guest {
             dimensions: embeddings.dimensions as usize,
             token_counts: embeddings.token_counts,
             times: state.times,
+            share: state.share,
             computed_by: state.computed_by.take(),
         })
     }

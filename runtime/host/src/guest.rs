@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 use wasmtime::{Engine, Precompiled};
+use wisp_scheduler::Origin;
 
 use crate::bindings::EmbedderPre;
 use crate::epoch::EpochTicker;
@@ -18,6 +20,7 @@ pub struct Guest {
     pub(crate) max_instances: u32,
     name: Arc<str>,
     wasm_bytes: usize,
+    origin: Origin,
     /// A guest outlives the host it came from, and its time limit needs the epoch to go on.
     pub(crate) ticker: Arc<EpochTicker>,
 }
@@ -44,6 +47,7 @@ impl Guest {
             max_instances: host.config.max_instances,
             name: name.into(),
             wasm_bytes: wasm.len(),
+            origin: origin(wasm),
             ticker: Arc::clone(&host.ticker),
         })
     }
@@ -59,6 +63,18 @@ impl Guest {
     pub fn wasm_bytes(&self) -> usize {
         self.wasm_bytes
     }
+
+    /// The start of the module's digest: what tells its rows apart in a shared batch.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+}
+
+fn origin(wasm: &[u8]) -> Origin {
+    let digest = Sha256::digest(wasm);
+    let (start, _) = digest.split_first_chunk().expect("a digest of 32 bytes has 8");
+    Origin(u64::from_be_bytes(*start))
 }
 
 impl std::fmt::Debug for Guest {

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wisp_core::ErrorKind;
+use wisp_scheduler::{Announced, BatchShare, Caller};
 
 use crate::error::CallError;
 use crate::limits::{GrowthLimiter, Limits};
@@ -19,12 +20,18 @@ pub(crate) struct State {
     pub(crate) limits: Limits,
     pub(crate) growth: GrowthLimiter,
     pub(crate) deadline: Instant,
+    /// Who asks.
+    pub(crate) caller: Caller,
+    /// Work that was announced and has not been asked for.
+    pub(crate) announced: Vec<(Arc<GrantedModel>, Announced)>,
     pub(crate) table: ResourceTable,
     pub(crate) wasi: WasiCtx,
     /// Bytes of tensors in `table`.
     pub(crate) tensor_bytes: usize,
     /// Time spent in the host, by stage.
     pub(crate) times: CallTimes,
+    /// The inferences so far, and what they shared.
+    pub(crate) share: BatchShare,
     /// The model that computed last; reported as the placement of the answer.
     pub(crate) computed_by: Option<Arc<GrantedModel>>,
     /// Since when the instance waits for its model, while it does.
@@ -46,10 +53,13 @@ impl State {
             limits,
             growth: GrowthLimiter::new(limits),
             deadline,
+            caller: Caller::default(),
+            announced: Vec::new(),
             table,
             wasi,
             tensor_bytes: 0,
             times: CallTimes::default(),
+            share: BatchShare::default(),
             computed_by: None,
             waits_since: None,
             retry_after: None,
@@ -77,6 +87,12 @@ impl State {
     /// Remembers a failure that is about to be told to the guest.
     pub(crate) fn note_failure(&mut self, kind: ErrorKind, message: &str) {
         self.last_failure = Some((kind, message.to_owned()));
+    }
+
+    /// What was announced for this model, if it was not asked for yet.
+    pub(crate) fn take_announced(&mut self, model: &Arc<GrantedModel>) -> Option<Announced> {
+        let index = self.announced.iter().position(|(other, _)| Arc::ptr_eq(other, model))?;
+        Some(self.announced.swap_remove(index).1)
     }
 
     pub(crate) fn add_tokenize_time(&mut self, elapsed: Duration) {

@@ -1,47 +1,61 @@
 //! The door: one permit for a whole request, given at once or not at all.
 
 use std::sync::Arc;
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::ScheduleError;
+use crate::caller::{Lane, Tenant, TenantPermit};
 
 /// Bounds the requests that are in the engine at one time, waiting ones included.
 #[derive(Clone, Debug)]
 pub struct Admission {
-    permits: Arc<Semaphore>,
+    inflight: Arc<AtomicUsize>,
     limit: usize,
 }
 
 /// The right to be in the engine; given back when dropped.
 #[derive(Debug)]
 pub struct Permit {
-    _permit: OwnedSemaphorePermit,
+    inflight: Arc<AtomicUsize>,
+    _tenant: TenantPermit,
 }
 
 impl Admission {
     /// Admits at most `max_inflight_requests` at one time.
     #[must_use]
     pub fn new(max_inflight_requests: usize) -> Self {
-        let limit = max_inflight_requests.min(Semaphore::MAX_PERMITS);
-        Self { permits: Arc::new(Semaphore::new(limit)), limit }
+        Self { inflight: Arc::default(), limit: max_inflight_requests }
     }
 
     /// Admits a request, or refuses it at once: a caller that must wait is better served by trying elsewhere.
     ///
+    /// Bulk requests leave a quarter of the places to those for whose answers somebody waits.
+    ///
     /// # Errors
-    /// [`ScheduleError::Full`] when the limit is reached.
-    pub fn admit(&self) -> Result<Permit, ScheduleError> {
-        match Arc::clone(&self.permits).try_acquire_owned() {
-            Ok(permit) => Ok(Permit { _permit: permit }),
-            Err(_) => Err(ScheduleError::Full { what: "requests in flight", limit: self.limit }),
+    /// [`ScheduleError::Quota`] when the tenant has as many as it may, [`ScheduleError::Full`] when the limit is reached.
+    pub fn admit(&self, lane: Lane, tenant: &Tenant) -> Result<Permit, ScheduleError> {
+        let of_tenant = tenant.admit()?;
+        let (limit, what) = match lane {
+            Lane::Interactive => (self.limit, "requests in flight"),
+            Lane::Bulk => ((self.limit * 3).div_ceil(4), "requests in flight that leaves room for interactive ones"),
+        };
+        let next = |inflight: usize| (inflight < limit).then_some(inflight + 1);
+        match self.inflight.fetch_update(Ordering::AcqRel, Ordering::Acquire, next) {
+            Ok(_) => Ok(Permit { inflight: Arc::clone(&self.inflight), _tenant: of_tenant }),
+            Err(_) => Err(ScheduleError::Full { what, limit }),
         }
     }
 
     /// Requests that are in the engine now.
     #[must_use]
     pub fn inflight(&self) -> usize {
-        self.limit - self.permits.available_permits()
+        self.inflight.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.inflight.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -49,15 +63,40 @@ impl Admission {
 mod tests {
     use super::*;
 
+    fn tenant() -> Tenant {
+        Tenant::new("t", 1.0, usize::MAX)
+    }
+
     #[test]
     fn refuses_at_the_limit_and_admits_again_when_a_permit_is_given_back() {
         let admission = Admission::new(2);
-        let first = admission.admit().expect("one of two");
-        let _second = admission.admit().expect("two of two");
-        let refused = admission.admit().expect_err("the limit is two");
+        let admit = || admission.admit(Lane::Interactive, &tenant());
+        let first = admit().expect("one of two");
+        let _second = admit().expect("two of two");
+        let refused = admit().expect_err("the limit is two");
         assert_eq!(refused.to_string(), "the limit of 2 requests in flight is reached; try again later");
         assert_eq!(admission.inflight(), 2);
         drop(first);
-        admission.admit().expect("one was given back");
+        admit().expect("one was given back");
+    }
+
+    #[test]
+    fn bulk_leaves_room_for_interactive_requests() {
+        let admission = Admission::new(4);
+        let bulk: Vec<_> = (0..3).map(|_| admission.admit(Lane::Bulk, &tenant()).expect("three of four")).collect();
+        admission.admit(Lane::Bulk, &tenant()).expect_err("the last place is for others");
+        admission.admit(Lane::Interactive, &tenant()).expect("the last place");
+        drop(bulk);
+        assert_eq!(admission.inflight(), 0);
+    }
+
+    #[test]
+    fn a_tenant_that_is_refused_takes_no_place() {
+        let admission = Admission::new(4);
+        let bounded = Tenant::new("t", 1.0, 1);
+        let _first = admission.admit(Lane::Interactive, &bounded).expect("one of one");
+        let refused = admission.admit(Lane::Interactive, &bounded).expect_err("the quota is one");
+        assert!(matches!(refused, ScheduleError::Quota { .. }), "{refused}");
+        assert_eq!(admission.inflight(), 1);
     }
 }

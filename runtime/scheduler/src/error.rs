@@ -15,17 +15,23 @@ pub enum ScheduleError {
         /// The bound.
         limit: usize,
     },
+    /// A tenant has as many requests in flight as it may.
+    #[error("tenant `{tenant}` has its limit of {limit} requests in flight; try again later")]
+    Quota {
+        /// The tenant.
+        tenant: String,
+        /// The bound.
+        limit: usize,
+    },
     /// The answer would come too late.
     #[error(
-        "model `{model}` is overloaded: {queued} inferences wait already, and one more would take {} ms, longer than this request may; try again later",
+        "model `{model}` is overloaded: an answer would take {} ms, longer than this request may; try again later",
         .wait.as_millis()
     )]
     Overloaded {
         /// The model.
         model: String,
-        /// Inferences that wait or run.
-        queued: usize,
-        /// When this one would have been done, from now.
+        /// When this one would have been answered, from now.
         wait: Duration,
     },
     /// The deadline passed while the inference waited or ran.
@@ -46,6 +52,22 @@ pub enum ScheduleError {
         /// The model.
         model: String,
     },
+    /// The session answered in shapes that make no sense.
+    #[error("the outputs of model `{model}` are not as they should be: {reason}")]
+    Outputs {
+        /// The model.
+        model: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The session did not come back; another one takes its place.
+    #[error("an inference of model `{model}` did not end within {} s and was given up", .ran.as_secs())]
+    Hung {
+        /// The model.
+        model: String,
+        /// How long it ran.
+        ran: Duration,
+    },
     /// The session does not answer what it is known to answer; it is tried again by itself.
     #[error("model `{model}` is out of service and will be tried again: {reason}")]
     Unhealthy {
@@ -62,10 +84,10 @@ pub enum ScheduleError {
 impl Kinded for ScheduleError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Full { .. } | Self::Overloaded { .. } => ErrorKind::ResourceExhausted,
+            Self::Full { .. } | Self::Quota { .. } | Self::Overloaded { .. } => ErrorKind::ResourceExhausted,
             Self::Deadline { .. } => ErrorKind::DeadlineExceeded,
             Self::Closed { .. } | Self::Unhealthy { .. } => ErrorKind::Unavailable,
-            Self::Panicked { .. } => ErrorKind::Internal,
+            Self::Panicked { .. } | Self::Outputs { .. } | Self::Hung { .. } => ErrorKind::Internal,
             Self::Backend(error) => error.kind(),
         }
     }

@@ -1,32 +1,50 @@
-//! Between the guests and a session: admission, the queue, and the worker thread that owns the session.
+//! Between the guests and a session: admission, the queue, and the worker threads that own the sessions.
 //!
 //! ```text
-//! Admission::admit ─ permit ─> guest … compute ─> SessionQueue::infer ─> queue ─> worker thread ─> Session::run
+//! Admission::admit ─ permit ─> SessionQueue::announce ─> guest … compute ─> SessionQueue::infer
+//!      ─> waiting entries ─ policy ─> batch ─> worker thread ─> Session::run ─> rows back to each entry
 //! ```
 //!
-//! A request is admitted once ([`Admission`]), before any work is done for it. Each `compute` of its guest then becomes an
-//! entry in the queue of a session ([`SessionQueue`]), which one thread works off in order ([`spawn`]). An entry whose
-//! caller left or whose deadline passed is dropped when its turn comes, and cancelled when it is running. An inference that
-//! would be late by what the queue holds is refused at once.
+//! A request is admitted once ([`Admission`], [`SessionQueue::announce`]), before any work is done for it. Each `compute` of
+//! its guest then becomes an entry in the queue of a model ([`SessionQueue::infer`]). Workers take batches out of it: rows of
+//! different requests, guests and tenants, where the model has proven that they do not change each other's results
+//! ([`BatchRules`]). Which ones meet is decided by pure functions of what waits and of a cost model that is fitted while it
+//! serves ([`CostModel`]); who comes first, by lane, share and deadline ([`Caller`]).
 //!
-//! Entries of different requests are not put into one inference: rows may share a batch only where the model has proven
-//! on its golden vectors that they do not change each other's results, and that proof does not exist yet.
+//! An entry whose caller left or whose deadline passed is dropped, and an inference is stopped when nobody in it waits any
+//! more. A batch that fails is halved until the entry to blame is alone.
 
 #![forbid(unsafe_code)]
 
 mod admission;
-mod entry;
+mod caller;
+mod cost;
 mod error;
+mod fair;
 mod health;
-mod load;
+mod inference;
+mod job;
+mod metrics;
+mod policy;
 mod queue;
+mod record;
+mod rules;
+mod shape;
+mod shared;
+mod slot;
+mod waiting;
 mod worker;
 
 pub use admission::{Admission, Permit};
+pub use caller::{Caller, Lane, Origin, Tenant, TenantPermit};
+pub use cost::{Cost, CostModel, Size};
 pub use error::ScheduleError;
 pub use health::{CanaryCheck, FIRST_RETRY, HealthState, LONGEST_RETRY, Recovery, Reopen};
-pub use queue::{Inferred, SessionQueue, StageTimes};
-pub use worker::{QueueLimits, spawn};
+pub use metrics::SchedulerMetrics;
+pub use queue::{Announced, BatchShare, Inferred, SessionQueue, StageTimes};
+pub use record::{BatchRecord, Member};
+pub use rules::BatchRules;
+pub use worker::{QueueConfig, QueueLimits, Served, spawn};
 
 #[cfg(test)]
 mod tests;

@@ -1,41 +1,43 @@
 //! The queue of a session, seen from the callers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use wisp_core::{Batch, NamedTensor, SessionInfo};
+use wisp_core::{BackendError, NamedTensor, SessionInfo};
 
 use crate::ScheduleError;
-use crate::entry::{CancelOnDrop, Entry, Running};
-use crate::health::{Health, HealthState};
+use crate::caller::Caller;
+use crate::health::HealthState;
+use crate::job::{Ask, Job};
+use crate::record::BatchRecord;
+use crate::rules::BatchRules;
+use crate::shape::Shape;
+use crate::shared::Shared;
+use crate::worker;
 
-/// A handle on a session and its queue; clones share both. The session ends when the last one is dropped.
+/// A handle on the sessions of a model and their queue; clones share both. The sessions end when the last one is dropped.
 #[derive(Clone)]
 pub struct SessionQueue {
+    pub(crate) handle: Arc<Handle>,
+}
+
+/// Closes the queue when the last clone is gone.
+pub(crate) struct Handle {
     pub(crate) shared: Arc<Shared>,
 }
 
-pub(crate) struct Shared {
-    pub(crate) model: String,
-    pub(crate) info: SessionInfo,
-    pub(crate) entries: SyncSender<Entry>,
-    pub(crate) capacity: usize,
-    pub(crate) running: Arc<Running>,
-    pub(crate) health: Arc<Health>,
-    pub(crate) next_id: AtomicU64,
-}
-
-/// The outputs of an inference and where its time went.
+/// The outputs of an inference, where its time went, and what it was shared with.
 #[derive(Debug)]
 pub struct Inferred {
     /// Outputs in the order of the session's signature.
     pub outputs: Vec<NamedTensor>,
     /// Stage times.
     pub times: StageTimes,
+    /// What it was shared with.
+    pub share: BatchShare,
 }
 
 /// Where the time of an inference went.
@@ -49,6 +51,26 @@ pub struct StageTimes {
     pub infer: Duration,
 }
 
+/// The inferences that an answer came out of, each counted whole: rows of other requests included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BatchShare {
+    /// Inferences.
+    pub inferences: u32,
+    /// Rows in them.
+    pub rows: u64,
+    /// Tokens in them that are no padding.
+    pub tokens: u64,
+    /// Tokens that they computed.
+    pub padded_tokens: u64,
+}
+
+/// Work that was admitted and has not been asked for yet; withdrawn when dropped.
+pub struct Announced {
+    shared: Arc<Shared>,
+    caller: Caller,
+    work_us: f64,
+}
+
 impl std::ops::AddAssign for StageTimes {
     fn add_assign(&mut self, other: Self) {
         self.queue += other.queue;
@@ -57,87 +79,258 @@ impl std::ops::AddAssign for StageTimes {
     }
 }
 
+impl std::ops::AddAssign for BatchShare {
+    fn add_assign(&mut self, other: Self) {
+        self.inferences = self.inferences.saturating_add(other.inferences);
+        self.rows = self.rows.saturating_add(other.rows);
+        self.tokens = self.tokens.saturating_add(other.tokens);
+        self.padded_tokens = self.padded_tokens.saturating_add(other.padded_tokens);
+    }
+}
+
 impl SessionQueue {
     /// Name of the model.
     #[must_use]
     pub fn model(&self) -> &str {
-        &self.shared.model
+        &self.shared().model
     }
 
     /// What the session is.
     #[must_use]
     pub fn info(&self) -> &SessionInfo {
-        &self.shared.info
+        &self.shared().info
     }
 
-    /// Whether the session can be relied on now.
+    /// What may be put into one inference.
+    #[must_use]
+    pub fn rules(&self) -> &BatchRules {
+        &self.shared().rules
+    }
+
+    /// Sessions that work off the queue.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.shared().slots.len()
+    }
+
+    /// Whether the model can be relied on now: healthy while one of its sessions is. Looks for inferences that hang.
     #[must_use]
     pub fn health(&self) -> HealthState {
-        self.shared.health.get()
+        let shared = self.shared();
+        worker::replace_hung(shared);
+        let mut worst = HealthState::Healthy;
+        for place in &shared.slots {
+            match place.health.get() {
+                HealthState::Healthy => return HealthState::Healthy,
+                unhealthy @ HealthState::Unhealthy { .. } => worst = unhealthy,
+            }
+        }
+        worst
+    }
+
+    /// The latest batches, the newest last.
+    #[must_use]
+    pub fn recent_batches(&self) -> Vec<BatchRecord> {
+        self.shared().records.all()
+    }
+
+    /// Entries that wait now.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.shared().waiting().entries()
+    }
+
+    /// When an inference of this caller would start, from now, as far as can be told.
+    #[must_use]
+    pub fn predicted_wait(&self, caller: &Caller) -> Duration {
+        self.shared().predicted_wait(caller)
+    }
+
+    /// Admits a request that will compute about `tokens` tokens in `rows` rows, before any work is done for it.
+    ///
+    /// Its work counts from now on for everybody who is admitted later, and a worker that may wait for company knows that it
+    /// comes. Dropping the result takes that back.
+    ///
+    /// # Errors
+    /// [`ScheduleError::Unhealthy`] when the model is out of service, [`ScheduleError::Overloaded`] when what is queued and
+    /// admitted would take longer than until `deadline`.
+    pub fn announce(
+        &self,
+        caller: &Caller,
+        rows: usize,
+        tokens: usize,
+        deadline: Option<Instant>,
+    ) -> Result<Announced, ScheduleError> {
+        self.check_health()?;
+        let shared = self.shared();
+        let size = shared.rules.size(rows, tokens, tokens.div_ceil(rows.max(1)));
+        self.refuse_what_would_be_late(caller, shared.cost().of(size), deadline)?;
+        let work_us = shared.work_us(size);
+        shared.waiting().announce(caller, work_us);
+        Ok(Announced { shared: Arc::clone(shared), caller: caller.clone(), work_us })
     }
 
     /// Queues one inference and waits for its answer. Dropping the future cancels it, queued or running.
     ///
-    /// Padded inputs are checked against the signature here, on the caller's time, so that a bad request never reaches
-    /// the worker.
+    /// Inputs are checked against the signature here, on the caller's time, so that a bad request never reaches a worker.
+    /// `announced` is what [`SessionQueue::announce`] gave for this request, if it did.
     ///
     /// # Errors
     /// [`ScheduleError::Full`] at once when the queue is full, [`ScheduleError::Overloaded`] at once when what waits already
     /// would take longer than until `deadline`, [`ScheduleError::Unhealthy`] at once when the session is out
-    /// of service, [`ScheduleError::Deadline`] when `deadline` passes, and
-    /// whatever the session fails with.
-    pub async fn infer(&self, batch: Batch, deadline: Option<Instant>) -> Result<Inferred, ScheduleError> {
-        if let Batch::Padded(inputs) = &batch {
-            self.shared.info.signature.check_inputs(inputs).map_err(wisp_core::BackendError::from)?;
-        }
-        if let HealthState::Unhealthy { reason, .. } = self.health() {
-            return Err(ScheduleError::Unhealthy { model: self.shared.model.clone(), reason });
-        }
-        let load = &self.shared.running.load;
-        self.refuse_what_would_be_late(deadline)?;
-        let _unanswered = load.enter();
-        let (answer, answered) = oneshot::channel();
-        let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
-        self.enqueue(Entry { id, batch, queued_at: Instant::now(), deadline, answer })?;
+    /// of service, [`ScheduleError::Deadline`] when `deadline` passes, and whatever the session fails with.
+    pub async fn infer(
+        &self,
+        inputs: Vec<NamedTensor>,
+        caller: &Caller,
+        deadline: Option<Instant>,
+        announced: Option<Announced>,
+    ) -> Result<Inferred, ScheduleError> {
+        let shape = self.check(&inputs)?;
+        // What was only estimated is known now, and must not be counted beside itself.
+        drop(announced);
+        self.run(inputs, shape, caller, deadline).await
+    }
 
-        let mut guard = CancelOnDrop { running: Arc::clone(&self.shared.running), id, is_answered: false };
+    /// As [`SessionQueue::infer`], as one inference that is neither cut nor shared: to measure the session itself.
+    ///
+    /// # Errors
+    /// As [`SessionQueue::infer`].
+    pub async fn infer_as_it_is(&self, inputs: Vec<NamedTensor>, caller: &Caller) -> Result<Inferred, ScheduleError> {
+        let shape = Shape { has_rows: false, ..self.check(&inputs)? };
+        self.run(inputs, shape, caller, None).await
+    }
+
+    /// Checks inputs against the signature and reads their shape.
+    fn check(&self, inputs: &[NamedTensor]) -> Result<Shape, ScheduleError> {
+        let shared = self.shared();
+        let signature = &shared.info.signature;
+        signature.check_inputs(inputs).map_err(BackendError::from)?;
+        let ragged = shared.rules.ragged.as_ref();
+        if let Some(ragged) = ragged {
+            ragged.check(inputs).map_err(BackendError::Input)?;
+        }
+        self.check_health()?;
+        Ok(Shape::of(inputs, signature.inputs.iter().map(|input| input.name.as_str()), ragged))
+    }
+
+    async fn run(
+        &self,
+        inputs: Vec<NamedTensor>,
+        shape: Shape,
+        caller: &Caller,
+        deadline: Option<Instant>,
+    ) -> Result<Inferred, ScheduleError> {
+        let shared = self.shared();
+        let size = shared.rules.size(shape.rows, shape.tokens, shape.length);
+        self.refuse_what_would_be_late(caller, shared.cost().of(size), deadline)?;
+
+        let (answer, answered) = oneshot::channel();
+        let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
+        let ask = Ask { id, inputs, shape, caller: caller.clone(), deadline, work_us: shared.work_us(size) };
+        let job = Arc::new(Job::new(ask, Instant::now(), answer));
+        self.enqueue(&job)?;
+        let _guard = AbandonOnDrop { shared, job: &job };
         let received = match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline, answered)
                 .await
-                .map_err(|_| ScheduleError::Deadline { model: self.shared.model.clone() })?,
+                .map_err(|_| ScheduleError::Deadline { model: shared.model.to_string() })?,
             None => answered.await,
         };
-        guard.is_answered = true;
-        let inferred = received.unwrap_or_else(|_| Err(self.closed()))?;
-        load.record(inferred.times.infer);
-        Ok(inferred)
+        received.unwrap_or_else(|_| Err(self.closed()))
     }
 
-    /// Waiting for what will not come in time helps neither this caller nor those behind it.
-    fn refuse_what_would_be_late(&self, deadline: Option<Instant>) -> Result<(), ScheduleError> {
-        let (queued, wait) = (self.shared.running.load.unanswered(), self.shared.running.load.predicted());
-        match deadline {
-            Some(deadline) if wait > deadline.saturating_duration_since(Instant::now()) && queued > 0 => {
-                Err(ScheduleError::Overloaded { model: self.shared.model.clone(), queued, wait })
+    fn shared(&self) -> &Arc<Shared> {
+        &self.handle.shared
+    }
+
+    fn check_health(&self) -> Result<(), ScheduleError> {
+        match self.health() {
+            HealthState::Healthy => Ok(()),
+            HealthState::Unhealthy { reason, .. } => {
+                Err(ScheduleError::Unhealthy { model: self.shared().model.to_string(), reason })
             }
-            _ => Ok(()),
         }
     }
 
-    fn enqueue(&self, entry: Entry) -> Result<(), ScheduleError> {
-        self.shared.entries.try_send(entry).map_err(|error| match error {
-            TrySendError::Full(_) => ScheduleError::Full { what: "queued inferences", limit: self.shared.capacity },
-            TrySendError::Disconnected(_) => self.closed(),
-        })
+    /// Waiting for what will not come in time helps neither this caller nor those behind it. An idle session refuses nobody:
+    /// what is known of cost must not keep itself from being corrected.
+    fn refuse_what_would_be_late(
+        &self,
+        caller: &Caller,
+        own_us: f64,
+        deadline: Option<Instant>,
+    ) -> Result<(), ScheduleError> {
+        let Some(deadline) = deadline else { return Ok(()) };
+        let ahead = self.predicted_wait(caller);
+        if ahead.is_zero() {
+            return Ok(());
+        }
+        let wait = ahead + Duration::from_secs_f64(own_us / 1e6);
+        if wait > deadline.saturating_duration_since(Instant::now()) {
+            self.shared().metrics.refused();
+            return Err(ScheduleError::Overloaded { model: self.shared().model.to_string(), wait });
+        }
+        Ok(())
+    }
+
+    fn enqueue(&self, job: &Arc<Job>) -> Result<(), ScheduleError> {
+        let shared = self.shared();
+        let mut waiting = shared.waiting();
+        let limit = shared.limits.max_queued;
+        if waiting.entries() >= limit {
+            shared.metrics.refused();
+            return Err(ScheduleError::Full { what: "queued inferences", limit });
+        }
+        waiting.push(Arc::clone(job));
+        shared.metrics.queued(waiting.tokens());
+        drop(waiting);
+        shared.notify();
+        Ok(())
     }
 
     fn closed(&self) -> ScheduleError {
-        ScheduleError::Closed { model: self.shared.model.clone() }
+        ScheduleError::Closed { model: self.shared().model.to_string() }
+    }
+}
+
+/// Takes a job back when its caller goes away before the answer came.
+struct AbandonOnDrop<'a> {
+    shared: &'a Shared,
+    job: &'a Arc<Job>,
+}
+
+impl Drop for AbandonOnDrop<'_> {
+    fn drop(&mut self) {
+        if !self.job.is_over() {
+            self.shared.abandon(self.job);
+        }
+    }
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        self.shared.waiting().withdraw(&self.caller, self.work_us);
+        // A worker may be waiting for exactly this request.
+        self.shared.notify();
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.waiting().is_closed = true;
+        self.shared.notify_all();
     }
 }
 
 impl std::fmt::Debug for SessionQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SessionQueue").field("model", &self.shared.model).finish_non_exhaustive()
+        f.debug_struct("SessionQueue").field("model", &self.shared().model).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Announced {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Announced").field("model", &self.shared.model).finish_non_exhaustive()
     }
 }

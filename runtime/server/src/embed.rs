@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use tonic::{Request, Response, Status};
-use wisp_engine::{EmbedRequest, EmbedResponse, Engine, RequestTimes};
+use wisp_engine::{BatchShare, EmbedRequest, EmbedResponse, Engine, Lane, RequestTimes};
 use wisp_proto::v1;
 use wisp_proto::v1::inference_service_server::InferenceService;
 
 use crate::deadline::Deadline;
+use crate::identity;
 use crate::status::status;
 
 /// The service over an engine.
@@ -19,7 +20,8 @@ pub(crate) struct Inference {
 impl InferenceService for Inference {
     async fn embed(&self, request: Request<v1::EmbedRequest>) -> Result<Response<v1::EmbedResponse>, Status> {
         let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
-        let request = EmbedRequest { deadline, ..from_message(request.into_inner()) };
+        let tenant = identity::tenant(&self.engine, request.metadata().as_ref())?;
+        let request = EmbedRequest { deadline, tenant, ..from_message(request.into_inner())? };
         match self.engine.embed(request).await {
             Ok(response) => Ok(Response::new(to_message(&response))),
             Err(error) => {
@@ -31,13 +33,21 @@ impl InferenceService for Inference {
     }
 }
 
-fn from_message(message: v1::EmbedRequest) -> EmbedRequest {
+fn from_message(message: v1::EmbedRequest) -> Result<EmbedRequest, Status> {
+    let priority = message.priority();
+    if priority as i32 != message.priority {
+        return Err(Status::invalid_argument(format!("priority {} does not exist", message.priority)));
+    }
     let mut request = EmbedRequest::texts(message.texts);
     request.deployment = Some(message.deployment).filter(|name| !name.is_empty());
     request.options.normalize = message.normalize.unwrap_or(request.options.normalize);
     request.options.truncate = message.truncate.unwrap_or(request.options.truncate);
     request.options.dimensions = message.dimensions;
-    request
+    request.lane = match priority {
+        v1::Priority::Unspecified | v1::Priority::Interactive => Lane::Interactive,
+        v1::Priority::Bulk => Lane::Bulk,
+    };
+    Ok(request)
 }
 
 fn to_message(response: &EmbedResponse) -> v1::EmbedResponse {
@@ -52,8 +62,13 @@ fn to_message(response: &EmbedResponse) -> v1::EmbedResponse {
             device: report.placement.device.to_string(),
             precision: report.precision.to_string(),
         }),
-        batching: None,
+        batching: Some(batching(&response.share)),
     }
+}
+
+fn batching(share: &BatchShare) -> v1::Batching {
+    let &BatchShare { inferences, rows, tokens, padded_tokens } = share;
+    v1::Batching { inferences, rows, tokens, padded_tokens }
 }
 
 fn timing(times: &RequestTimes) -> v1::Timing {

@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; set server.grpc to another address")]
+    #[error("cannot listen on {address}: {source}; set server.{key} to another address")]
     Bind {
+        /// The key of the configuration.
+        key: &'static str,
         /// The address.
         address: SocketAddr,
         /// Why.
@@ -19,4 +21,7 @@ pub enum ServeError {
     /// The transport failed.
     #[error("the gRPC transport failed: {0}")]
     Transport(#[from] tonic::transport::Error),
+    /// The admin listener failed.
+    #[error("the admin listener failed: {0}")]
+    Admin(std::io::Error),
 }

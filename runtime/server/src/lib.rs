@@ -1,16 +1,19 @@
 //! The service: gRPC in front of an [`Engine`](wisp_engine::Engine).
 //!
-//! One listener carries `wisp.v1.InferenceService`, `grpc.health.v1` and reflection. [`Server::run`] serves until it is
+//! One listener carries `wisp.v1.InferenceService`, `grpc.health.v1` and reflection, another one metrics and probes over
+//! HTTP. [`Server::run`] serves until it is
 //! told to stop, then drains: health turns NOT_SERVING, new requests get UNAVAILABLE, and those in the engine finish.
 //!
 //! The table from [`ErrorKind`](wisp_core::ErrorKind) to gRPC status is in `status.rs`, and nowhere else.
 
 #![forbid(unsafe_code)]
 
+mod admin;
 mod connection;
 mod deadline;
 mod embed;
 mod error;
+mod identity;
 mod readiness;
 mod receive;
 mod serve;

@@ -13,7 +13,7 @@ use wisp_proto::v1::inference_service_server::InferenceServiceServer;
 use crate::deadline::DeadlineLayer;
 use crate::embed::Inference;
 use crate::receive::ReceiveLayer;
-use crate::{ServeError, connection, readiness};
+use crate::{ServeError, admin, connection, readiness};
 
 /// Longest time that requests in the engine are waited for when the service stops.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(30);
@@ -24,17 +24,26 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 /// Connections that the system completes before they are accepted.
 const BACKLOG: u32 = 1024;
 
-/// An address that is ours, where nobody can connect yet.
+/// The addresses of a service, where nobody can connect yet.
 pub struct Reserved {
+    grpc: Bound,
+    admin: Option<Bound>,
+}
+
+/// An address that is ours.
+struct Bound {
     socket: TcpSocket,
     address: SocketAddr,
+    /// The key of the configuration that names it.
+    key: &'static str,
 }
 
 /// A service that listens and does not serve yet.
 pub struct Server {
     engine: Engine,
-    listener: TcpListener,
-    address: SocketAddr,
+    grpc: TcpListener,
+    grpc_address: SocketAddr,
+    admin: Option<(TcpListener, SocketAddr)>,
 }
 
 /// How the service ended.
@@ -45,39 +54,61 @@ pub struct Drained {
 }
 
 impl Reserved {
-    /// Takes the configured address: whoever starts a service learns that it is in use before anything is loaded.
+    /// Takes the configured addresses: whoever starts a service learns that it is in use before anything is loaded.
     ///
     /// # Errors
     /// [`ServeError::Bind`].
     pub fn new(config: &ServerConfig) -> Result<Self, ServeError> {
-        Self::bind(config.grpc).map_err(|source| ServeError::Bind { address: config.grpc, source })
+        let grpc = Bound::at(config.grpc, "grpc")?;
+        let admin = config.admin.map(|address| Bound::at(address, "admin")).transpose()?;
+        Ok(Self { grpc, admin })
+    }
+}
+
+impl Bound {
+    fn at(address: SocketAddr, key: &'static str) -> Result<Self, ServeError> {
+        let socket = Self::socket(address).map_err(|source| ServeError::Bind { key, address, source })?;
+        Ok(Self { socket, address, key })
     }
 
-    fn bind(address: SocketAddr) -> std::io::Result<Self> {
+    fn socket(address: SocketAddr) -> std::io::Result<TcpSocket> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // As every server does on Unix: connections of the one before that are still closing must not keep it away.
         socket.set_reuseaddr(cfg!(unix))?;
         socket.bind(address)?;
-        Ok(Self { socket, address })
+        Ok(socket)
+    }
+
+    fn listen(self) -> Result<(TcpListener, SocketAddr), ServeError> {
+        let Self { socket, address, key } = self;
+        let failed = |source| ServeError::Bind { key, address, source };
+        let listener = socket.listen(BACKLOG).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok((listener, address))
     }
 }
 
 impl Server {
-    /// Listens on the reserved address.
+    /// Listens on the reserved addresses.
     ///
     /// # Errors
     /// [`ServeError::Bind`].
     pub fn listen(engine: Engine, reserved: Reserved) -> Result<Self, ServeError> {
-        let bind_error = |source| ServeError::Bind { address: reserved.address, source };
-        let listener = reserved.socket.listen(BACKLOG).map_err(bind_error)?;
-        let address = listener.local_addr().map_err(bind_error)?;
-        Ok(Self { engine, listener, address })
+        let (grpc, grpc_address) = reserved.grpc.listen()?;
+        let admin = reserved.admin.map(Bound::listen).transpose()?;
+        Ok(Self { engine, grpc, grpc_address, admin })
     }
 
     /// Where gRPC listens; the real port when port 0 was configured.
     #[must_use]
     pub fn grpc_address(&self) -> SocketAddr {
-        self.address
+        self.grpc_address
+    }
+
+    /// Where metrics and probes listen, if they do; the real port when port 0 was configured.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|(_, address)| *address)
     }
 
     /// Serves until `stop` completes, then drains.
@@ -91,14 +122,18 @@ impl Server {
         let limits = self.engine.limits().clone();
         let message_bytes = limits.message_bytes;
         let keepalive = Duration::from_millis(limits.keepalive_ms);
-        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        let incoming = TcpIncoming::from(self.grpc).with_nodelay(Some(true));
         let handshake = Duration::from_millis(limits.handshake_ms);
         let connections = connection::accept(incoming, limits.connections, handshake);
         let inference = InferenceServiceServer::new(Inference { engine: self.engine.clone() })
             .max_decoding_message_size(message_bytes)
             // Answers are as large as the limits on texts allow; cutting them off here would lose the work.
             .max_encoding_message_size(usize::MAX);
-        let closing = CancellationToken::new();
+        let (closing, draining) = (CancellationToken::new(), CancellationToken::new());
+        // Goes on while the engine drains, and ends with this function.
+        let _closes = closing.clone().drop_guard();
+        let admin = admin_task(self.admin, &self.engine, &draining, &closing);
+        tokio::pin!(admin);
         let serving = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(keepalive))
             .http2_keepalive_timeout(Some(keepalive))
@@ -117,11 +152,14 @@ impl Server {
                 return Ok(Drained { abandoned_requests: 0 });
             }
             () = readiness::follow(&self.engine, &health) => {}
+            error = &mut admin => return Err(ServeError::Admin(error)),
             () = stop => {}
         }
+        draining.cancel();
         // The transport goes on serving while the engine drains: late requests are told UNAVAILABLE, not cut off.
         let drained = tokio::select! {
             ended = &mut serving => { ended?; Drained { abandoned_requests: 0 } }
+            error = &mut admin => return Err(ServeError::Admin(error)),
             drained = drain(&self.engine, &health) => drained,
         };
         closing.cancel();
@@ -131,6 +169,22 @@ impl Server {
         }
         Ok(drained)
     }
+}
+
+/// Serves the admin listener, if there is one. Comes back only with what went wrong.
+async fn admin_task(
+    admin: Option<(TcpListener, SocketAddr)>,
+    engine: &Engine,
+    draining: &CancellationToken,
+    closing: &CancellationToken,
+) -> std::io::Error {
+    if let Some((listener, _)) = admin {
+        let served = admin::serve(listener, engine.clone(), draining.clone(), closing.clone());
+        if let Err(error) = served.await {
+            return error;
+        }
+    }
+    std::future::pending().await
 }
 
 async fn drain(engine: &Engine, health: &HealthReporter) -> Drained {
@@ -155,7 +209,11 @@ mod tests {
     #[tokio::test]
     async fn an_address_in_use_is_refused_before_anything_is_loaded() {
         let taken = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let config = ServerConfig { grpc: taken.local_addr().expect("bound"), ..ServerConfig::default() };
-        assert!(matches!(Reserved::new(&config), Err(ServeError::Bind { .. })));
+        let (taken, free) = (taken.local_addr().expect("bound"), SocketAddr::from(([127, 0, 0, 1], 0)));
+        for (grpc, admin, key) in [(taken, None, "grpc"), (free, Some(taken), "admin")] {
+            let config = ServerConfig { grpc, admin, ..ServerConfig::default() };
+            let error = Reserved::new(&config).err().expect("taken").to_string();
+            assert!(error.ends_with(&format!("set server.{key} to another address")), "{error}");
+        }
     }
 }

@@ -19,7 +19,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("wisp-proto", &[]),
     ("wisp-server", &["wisp-core", "wisp-engine", "wisp-proto"]),
-    ("wisp-cli", &["wisp-core", "wisp-engine", "wisp-model-export", "wisp-model-store", "wisp-server"]),
+    ("wisp-bench", &["wisp-core", "wisp-engine", "wisp-host", "wisp-model-store", "wisp-proto", "wisp-scheduler"]),
+    ("wisp-cli", &["wisp-bench", "wisp-core", "wisp-engine", "wisp-model-export", "wisp-model-store", "wisp-server"]),
     ("wisp-testing", &["wisp-model-store"]),
     ("wisp-example-client", &["wisp-proto"]),
     ("wisp-benches", &[]),
@@ -31,9 +32,10 @@ const TEST_LAYERS: &[(&str, &[&str])] = &[
     ("wisp-backends", &["wisp-model-store", "wisp-testing"]),
     ("wisp-engine", &["wisp-testing"]),
     ("wisp-server", &["wisp-testing"]),
+    ("wisp-bench", &["wisp-testing"]),
     ("wisp-cli", &["wisp-proto", "wisp-testing"]),
     ("wisp-example-client", &["wisp-testing"]),
-    ("wisp-benches", &["wisp-core", "wisp-engine", "wisp-host", "wisp-model-store", "wisp-scheduler"]),
+    ("wisp-benches", &["wisp-bench", "wisp-core", "wisp-engine", "wisp-host", "wisp-model-store", "wisp-scheduler"]),
 ];
 
 /// Libraries that only some crates may name, by prefix, so that each can be exchanged in one place.
@@ -42,9 +44,9 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("ort", &["wisp-backends"]),
     ("candle", &["wisp-backends"]),
     ("openvino", &["wisp-backends"]),
-    ("tonic", &["wisp-proto", "wisp-server", "wisp-cli", "wisp-example-client"]),
+    ("tonic", &["wisp-proto", "wisp-server", "wisp-bench", "wisp-cli", "wisp-example-client"]),
     // ONNX files are protocol buffers.
-    ("prost", &["wisp-proto", "wisp-server", "wisp-cli", "wisp-model-export", "wisp-example-client"]),
+    ("prost", &["wisp-proto", "wisp-server", "wisp-bench", "wisp-cli", "wisp-model-export", "wisp-example-client"]),
 ];
 
 /// Crates that call native code or map memory, and so may hold `unsafe` blocks.

@@ -103,6 +103,7 @@ mod tests {
             embeddings: vec![vector(&[1.0, 0.0]), vector(&[0.0, 1.0]), vector(&[0.8, 0.6])],
             usage: Some(Usage { tokens: 12 }),
             timing: Some(Timing { infer_ns: 7_420_000, total_ns: 8_000_000, ..Timing::default() }),
+            batching: None,
             placement: Some(Placement {
                 model: "minilm".into(),
                 backend: "ort".into(),

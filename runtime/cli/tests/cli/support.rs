@@ -27,7 +27,7 @@ impl Server {
         wisp_testing::RealModel::get(test)?;
         wisp_testing::guest(test, "embedder")?;
         let mut child = wisp()
-            .args(["serve", "--grpc", "127.0.0.1:0"])
+            .args(["serve", "--grpc", "127.0.0.1:0", "--admin", "off"])
             .args(arguments)
             .stdout(Stdio::piped())
             .spawn()

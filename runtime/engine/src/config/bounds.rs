@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{GuestLimits, RequestLimits};
+use super::{BatchingConfig, GuestLimits, RequestLimits};
 
 const GIB: u64 = 1 << 30;
 const HOUR_MS: u64 = 3_600_000;
@@ -42,6 +42,33 @@ pub(super) fn guest(deployment: &str, limits: &GuestLimits) -> Vec<String> {
     )
 }
 
+/// What is wrong with `[models.NAME.batching]`, one message a key.
+pub(super) fn batching(model: &str, batching: &BatchingConfig) -> Vec<String> {
+    wrong(
+        &format!("models.{model}.batching"),
+        &[
+            ("max_batch_ms", batching.max_batch_ms, 1..=HOUR_MS),
+            ("max_queue_delay_us", batching.max_queue_delay_us, 0..=1_000_000),
+            ("max_queued", batching.max_queued as u64, 1..=1_000_000),
+        ],
+    )
+}
+
+/// What is wrong with the share of a tenant, or its quota.
+pub(super) fn tenant(name: &str, share: f64, inflight_requests: Option<u32>) -> Option<String> {
+    if !(0.001..=1000.0).contains(&share) {
+        return Some(format!("tenants.{name}.share is {share}; it can be 0.001 to 1000"));
+    }
+    let is_zero = inflight_requests == Some(0);
+    is_zero.then(|| format!("tenants.{name}.inflight_requests is 0; it can be 1 to {}", u32::MAX))
+}
+
+/// What is wrong with the number of sessions of a model.
+pub(super) fn sessions(model: &str, sessions: usize) -> Option<String> {
+    let is_possible = (1..=64).contains(&sessions);
+    (!is_possible).then(|| format!("models.{model}.sessions is {sessions}; it can be 1 to 64"))
+}
+
 fn wrong(table: &str, limits: &[(&str, u64, RangeInclusive<u64>)]) -> Vec<String> {
     let out = limits.iter().filter(|(_, value, range)| !range.contains(value));
     let message = |(key, value, range): &(&str, u64, RangeInclusive<u64>)| {
@@ -58,5 +85,6 @@ mod tests {
     fn defaults_are_possible() {
         assert!(server(&RequestLimits::default()).is_empty());
         assert!(guest("d", &GuestLimits::default()).is_empty());
+        assert!(batching("m", &BatchingConfig::default()).is_empty());
     }
 }

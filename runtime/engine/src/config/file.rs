@@ -1,6 +1,7 @@
 //! The text of `wisp.toml`, to a checked configuration.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::Path;
 
@@ -8,8 +9,11 @@ use serde::Deserialize;
 use toml::Spanned;
 use wisp_core::{Device, Placement, PlacementError, StaticShape};
 
-use super::{Config, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, RequestLimits, ServerConfig, bounds};
-use crate::{BUILTIN_PREFIX, builtin};
+use super::{
+    BatchingConfig, Config, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, RequestLimits, ServerConfig,
+    TenantConfig, bounds,
+};
+use crate::{ANONYMOUS, BUILTIN_PREFIX, builtin};
 
 /// Names of deployments, models and aliases: they stand in messages, metrics and file names.
 const NAME_LIMIT_CHARS: usize = 63;
@@ -28,6 +32,16 @@ struct File {
     deployments: BTreeMap<Spanned<String>, Deployment>,
     #[serde(default)]
     devices: BTreeMap<Spanned<String>, DeviceTable>,
+    #[serde(default)]
+    tenants: BTreeMap<Spanned<String>, Spanned<TenantTable>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TenantTable {
+    token_file: Option<String>,
+    share: Option<f64>,
+    inflight_requests: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +54,8 @@ struct DeviceTable {
 #[serde(default, deny_unknown_fields)]
 struct Server {
     grpc: Option<Spanned<String>>,
+    /// An address, or `"off"`.
+    admin: Option<Spanned<String>>,
     limits: Option<Spanned<RequestLimits>>,
 }
 
@@ -53,6 +69,8 @@ struct Model {
     #[serde(default)]
     static_shapes: Vec<Spanned<[usize; 2]>>,
     memory_bytes: Option<Spanned<u64>>,
+    sessions: Option<Spanned<usize>>,
+    batching: Option<Spanned<BatchingConfig>>,
 }
 
 #[derive(Deserialize)]
@@ -138,7 +156,31 @@ impl Checker<'_> {
             self.note(0..0, "no deployment is configured; add [deployments.NAME] with guest and models".to_owned());
         }
         let devices = file.devices.into_iter().filter_map(|(name, device)| self.device(&name, &device)).collect();
-        Config { server, models, deployments, devices }
+        let tenants = self.tenants(file.tenants);
+        Config { server, models, deployments, devices, tenants }
+    }
+
+    fn tenants(&mut self, tables: BTreeMap<Spanned<String>, Spanned<TenantTable>>) -> BTreeMap<String, TenantConfig> {
+        let mut tenants = BTreeMap::new();
+        for (name, table) in tables {
+            let (span, table) = (table.span(), table.into_inner());
+            let defaults = TenantConfig::default();
+            let share = table.share.unwrap_or(defaults.share);
+            if let Some(message) = bounds::tenant(name.get_ref(), share, table.inflight_requests) {
+                self.note(span.clone(), message);
+            }
+            if table.token_file.is_none() && name.get_ref() != ANONYMOUS {
+                let message = format!(
+                    "tenant `{}` has no token_file; only `{ANONYMOUS}`, whoever shows no token, can do without",
+                    name.get_ref()
+                );
+                self.note(span, message);
+            }
+            let token_file = table.token_file.map(|path| self.folder.join(path));
+            let name = self.name(name);
+            tenants.insert(name, TenantConfig { token_file, share, inflight_requests: table.inflight_requests });
+        }
+        tenants
     }
 
     fn device(&mut self, name: &Spanned<String>, table: &DeviceTable) -> Option<(Device, DeviceConfig)> {
@@ -171,11 +213,10 @@ impl Checker<'_> {
 
     fn server(&mut self, server: Server) -> ServerConfig {
         let defaults = ServerConfig::default();
-        let grpc = server.grpc.map_or(Ok(defaults.grpc), |text| {
-            text.get_ref().parse().map_err(|_| Problem {
-                span: text.span(),
-                message: format!("`{}` is not an address; write IP:PORT, such as 127.0.0.1:50051", text.get_ref()),
-            })
+        let grpc = server.grpc.map_or(Ok(defaults.grpc), |text| address(&text, "127.0.0.1:50051"));
+        let admin = server.admin.map_or(Ok(defaults.admin), |text| match text.get_ref().as_str() {
+            "off" => Ok(None),
+            _ => address(&text, "127.0.0.1:9090, or off").map(Some),
         });
         let limits = match server.limits {
             Some(limits) => {
@@ -184,7 +225,7 @@ impl Checker<'_> {
             }
             None => defaults.limits,
         };
-        ServerConfig { grpc: self.keep(grpc, defaults.grpc), limits }
+        ServerConfig { grpc: self.keep(grpc, defaults.grpc), admin: self.keep(admin, defaults.admin), limits }
     }
 
     fn model(&mut self, name: &Spanned<String>, model: Model) -> ModelConfig {
@@ -223,7 +264,31 @@ impl Checker<'_> {
             self.note(memory_bytes.span(), message);
         }
         let memory_bytes = model.memory_bytes.map(Spanned::into_inner);
-        ModelConfig { source, placement, precision, static_shapes, memory_bytes }
+        let (sessions, batching) = self.sharing(name, model.sessions, model.batching);
+        ModelConfig { source, placement, precision, static_shapes, memory_bytes, sessions, batching }
+    }
+
+    /// Sessions of a model, and how requests share their inferences.
+    fn sharing(
+        &mut self,
+        name: &Spanned<String>,
+        sessions: Option<Spanned<usize>>,
+        batching: Option<Spanned<BatchingConfig>>,
+    ) -> (usize, BatchingConfig) {
+        let defaults = ModelConfig::default();
+        if let Some(sessions) = &sessions
+            && let Some(message) = bounds::sessions(name.get_ref(), *sessions.get_ref())
+        {
+            self.note(sessions.span(), message);
+        }
+        if let Some(batching) = &batching {
+            let wrong = bounds::batching(name.get_ref(), batching.get_ref());
+            wrong.into_iter().for_each(|message| self.note(batching.span(), message));
+        }
+        (
+            sessions.map_or(defaults.sessions, Spanned::into_inner),
+            batching.map_or(defaults.batching, Spanned::into_inner),
+        )
     }
 
     fn deployment(
@@ -287,6 +352,13 @@ impl Checker<'_> {
         }
         name.into_inner()
     }
+}
+
+fn address(text: &Spanned<String>, example: &str) -> Result<SocketAddr, Problem> {
+    text.get_ref().parse().map_err(|_| Problem {
+        span: text.span(),
+        message: format!("`{}` is not an address; write IP:PORT, such as {example}", text.get_ref()),
+    })
 }
 
 fn check_shape(shape: Spanned<[usize; 2]>) -> Result<StaticShape, Problem> {

@@ -1,11 +1,14 @@
 //! A configuration as the text of a `wisp.toml`, with every default.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Serialize;
 use wisp_core::{Device, Placement};
 
-use super::{Config, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, RequestLimits};
+use super::{
+    BatchingConfig, Config, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, RequestLimits, TenantConfig,
+};
 
 #[derive(Serialize)]
 struct Printed<'a> {
@@ -14,6 +17,17 @@ struct Printed<'a> {
     deployments: BTreeMap<&'a str, PrintedDeployment<'a>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     devices: BTreeMap<String, PrintedDevice>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tenants: BTreeMap<&'a str, PrintedTenant<'a>>,
+}
+
+#[derive(Serialize)]
+struct PrintedTenant<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_file: Option<&'a Path>,
+    share: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inflight_requests: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -24,6 +38,7 @@ struct PrintedDevice {
 #[derive(Serialize)]
 struct PrintedServer<'a> {
     grpc: String,
+    admin: String,
     limits: &'a RequestLimits,
 }
 
@@ -36,6 +51,8 @@ struct PrintedModel<'a> {
     static_shapes: Vec<[usize; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_bytes: Option<u64>,
+    sessions: usize,
+    batching: &'a BatchingConfig,
 }
 
 #[derive(Serialize)]
@@ -47,18 +64,21 @@ struct PrintedDeployment<'a> {
 
 /// The whole configuration, defaults included.
 pub(super) fn print(config: &Config) -> String {
-    let server = PrintedServer { grpc: config.server.grpc.to_string(), limits: &config.server.limits };
+    let admin = config.server.admin.map_or("off".to_owned(), |address| address.to_string());
+    let server = PrintedServer { grpc: config.server.grpc.to_string(), admin, limits: &config.server.limits };
     let models = config
         .models
         .iter()
         .map(|(name, model)| {
-            let ModelConfig { source, placement, precision, static_shapes, memory_bytes } = model;
+            let ModelConfig { source, placement, precision, static_shapes, memory_bytes, sessions, batching } = model;
             let printed = PrintedModel {
                 source,
                 placement,
                 precision: precision.name(),
                 static_shapes: static_shapes.iter().map(|shape| [shape.rows, shape.length]).collect(),
                 memory_bytes: *memory_bytes,
+                sessions: *sessions,
+                batching,
             };
             (name.as_str(), printed)
         })
@@ -75,6 +95,13 @@ pub(super) fn print(config: &Config) -> String {
         (device.to_string(), PrintedDevice { memory_bytes: config.memory_bytes })
     };
     let devices = config.devices.iter().map(printed).collect();
+    let tenants = config.tenants.iter().map(|(name, tenant)| {
+        let TenantConfig { token_file, share, inflight_requests } = tenant;
+        let (token_file, inflight_requests) = (token_file.as_deref(), *inflight_requests);
+        (name.as_str(), PrintedTenant { token_file, share: *share, inflight_requests })
+    });
+    let tenants = tenants.collect();
     // Numbers, texts and tables of them: nothing in here that TOML cannot say.
-    toml::to_string(&Printed { server, models, deployments, devices }).unwrap_or_else(|error| format!("# {error}\n"))
+    toml::to_string(&Printed { server, models, deployments, devices, tenants })
+        .unwrap_or_else(|error| format!("# {error}\n"))
 }

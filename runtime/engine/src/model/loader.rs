@@ -17,6 +17,8 @@ pub(crate) struct Loader<'a> {
     pub(crate) progress: &'a dyn Progress,
     pub(crate) static_shapes: &'a [StaticShape],
     pub(crate) memory_limit_bytes: Option<u64>,
+    /// Threads for one inference.
+    pub(crate) threads: usize,
     pub(crate) proofs: ProofCache,
 }
 
@@ -30,7 +32,7 @@ pub(crate) struct Subject {
 impl<'a> Loader<'a> {
     pub(crate) fn new(model: &'a Model, store: &'a Store, progress: &'a dyn Progress) -> Self {
         let proofs = ProofCache::at(store.home().proofs());
-        Self { model, store, progress, static_shapes: &[], memory_limit_bytes: None, proofs }
+        Self { model, store, progress, static_shapes: &[], memory_limit_bytes: None, threads: threads(), proofs }
     }
 
     /// The backend with its library, which is fetched if it is missing and may be.
@@ -84,7 +86,7 @@ impl<'a> Loader<'a> {
             fused_outputs: &fused_outputs(manifest),
             device: placement.device,
             precision,
-            threads: threads(),
+            threads: self.threads,
             ragged: manifest.ragged.as_ref(),
             static_shapes: self.static_shapes,
             compiled: compiled.as_deref(),

@@ -1,7 +1,7 @@
 //! How a session that broke is noticed and opened anew: with the shortest golden case.
 
 use wisp_core::{Batch, NamedTensor};
-use wisp_model_store::{Model, NoProgress, Store};
+use wisp_model_store::NoProgress;
 use wisp_scheduler::Recovery;
 
 use super::loader::{Loader, Subject};
@@ -10,13 +10,8 @@ use crate::config::ModelConfig;
 use crate::proof::check_case;
 
 /// The recovery of a chosen session; `None` for a model without golden vectors: nothing tells whether it is broken.
-pub(super) fn of(
-    model: &Model,
-    config: &ModelConfig,
-    store: &Store,
-    subject: &Subject,
-    chosen: &Chosen,
-) -> Option<Recovery> {
+pub(super) fn of(loader: &Loader<'_>, config: &ModelConfig, subject: &Subject, chosen: &Chosen) -> Option<Recovery> {
+    let (model, store) = (loader.model, loader.store);
     let golden = subject.golden.as_ref()?;
     let (case, tolerance) = (golden.canary()?, golden.tolerance(chosen.session.info().precision)?);
     let embedding = model.manifest.embedding.clone();
@@ -25,11 +20,12 @@ pub(super) fn of(
 
     let (model, config, store) = (model.clone(), config.clone(), store.clone());
     let (file, placement) = (chosen.file.clone(), chosen.placement);
-    let precision = chosen.session.info().precision;
+    let (precision, threads) = (chosen.session.info().precision, loader.threads);
     let reopen = move || {
         let loader = Loader {
             static_shapes: &config.static_shapes,
             memory_limit_bytes: config.memory_bytes,
+            threads,
             ..Loader::new(&model, &store, &NoProgress)
         };
         let backend = loader.backend(placement)?;

@@ -4,7 +4,7 @@ use wisp_core::{Backend, Device, Placement, Precision, Session};
 use wisp_model_store::{GoldenAnswers, GoldenSpec, Manifest, ModelFile};
 
 use super::ProvenFile;
-use super::loader::{Loader, Subject, threads};
+use super::loader::{Loader, Subject};
 use super::subject::LateSubject;
 use crate::config::PrecisionChoice;
 use crate::proof::cache::{Outcome, ProofKey};
@@ -18,6 +18,18 @@ pub(crate) struct Chosen {
     pub(crate) proof: Proof,
     /// Why this one, in a sentence.
     pub(crate) reason: String,
+}
+
+impl Chosen {
+    /// Opens one more session of the same kind.
+    ///
+    /// # Errors
+    /// What is wrong, in one line.
+    pub(super) fn open_another(&self, loader: &Loader<'_>) -> Result<Box<dyn Session>, String> {
+        let backend = loader.backend(self.placement)?;
+        let (version, precision) = (backend.version().unwrap_or_default(), self.session.info().precision);
+        loader.open(backend.as_ref(), &self.file, self.placement, precision, &version)
+    }
 }
 
 /// A file of the model in one precision, before anything is known about it.
@@ -266,7 +278,7 @@ impl<'a> Place<'a> {
             device_name: &self.device_name,
             precision: candidate.precision,
             library_version: &self.version,
-            threads: threads(),
+            threads: self.loader.threads,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use wisp_core::rows::gather;
 use wisp_core::{Batch, NamedTensor, Ragged, Session};
+use wisp_scheduler::Cost;
 
 /// Rows that share an inference where the model allows it.
 const BATCH_ROWS: usize = 8;
@@ -27,6 +28,9 @@ pub struct Speed {
     pub batch_us: f64,
     /// Rows in the batch; 1 where rows may not share an inference.
     pub rows: usize,
+    /// Length of the rows; 0 where it was not noted.
+    #[serde(default)]
+    pub length: usize,
 }
 
 impl Speed {
@@ -34,6 +38,12 @@ impl Speed {
     #[must_use]
     pub fn cost_us(&self) -> f64 {
         (self.single_us * self.batch_us / self.rows as f64).sqrt()
+    }
+
+    /// What the scheduler starts from.
+    pub(crate) fn cost(self) -> Option<Cost> {
+        let [single, batch] = [self.single_us, self.batch_us].map(|us| Duration::try_from_secs_f64(us / 1e6).ok());
+        (self.length > 0).then_some(Cost::guessed(self.length, single?, self.rows, batch?))
     }
 }
 
@@ -54,13 +64,16 @@ pub(super) fn measure(
     ragged: Option<&Ragged>,
     may_batch: bool,
 ) -> Option<Speed> {
+    let axis = ragged.map(|ragged| ragged.axis);
+    let lengths = sample.iter().filter_map(|input| input.tensor.shape().get(axis?).copied());
+    let length = lengths.max().unwrap_or(1);
     let single_us = fastest(session, &Batch::Padded(sample.to_vec()))?;
     if !may_batch {
-        return Some(Speed { single_us, batch_us: single_us, rows: 1 });
+        return Some(Speed { single_us, batch_us: single_us, rows: 1, length });
     }
     let batch = gather(&[sample; BATCH_ROWS], ragged).ok()?;
     let batch_us = fastest(session, &Batch::Padded(batch))?;
-    Some(Speed { single_us, batch_us, rows: BATCH_ROWS })
+    Some(Speed { single_us, batch_us, rows: BATCH_ROWS, length })
 }
 
 fn fastest(session: &mut dyn Session, batch: &Batch) -> Option<f64> {

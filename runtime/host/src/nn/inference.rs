@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 use wasmtime::component::Resource;
-use wisp_core::{Batch, ErrorKind, Kinded, NamedTensor, TensorError};
+use wisp_core::{ErrorKind, Kinded, NamedTensor, TensorError};
 use wisp_scheduler::{Inferred, ScheduleError};
 
 use super::{NnError, NnTensor};
@@ -63,7 +63,8 @@ impl State {
     async fn infer(&mut self, model: &Arc<GrantedModel>, inputs: Vec<NamedTensor>) -> Result<Inferred, ComputeError> {
         let started_at = Instant::now();
         self.waits_since = Some(started_at);
-        let inferred = model.queue.infer(Batch::Padded(inputs), Some(self.deadline)).await;
+        let announced = self.take_announced(model);
+        let inferred = model.queue.infer(inputs, &self.caller, Some(self.deadline), announced).await;
         self.waits_since = None;
         self.times.host += started_at.elapsed();
         if let Err(ScheduleError::Overloaded { wait, .. }) = &inferred {
@@ -71,6 +72,7 @@ impl State {
         }
         let inferred = inferred?;
         self.times.stages += inferred.times;
+        self.share += inferred.share;
         self.computed_by = Some(Arc::clone(model));
         Ok(inferred)
     }

@@ -1,0 +1,173 @@
+//! Figures of requests, for Prometheus; those of queues and batches come from the scheduler.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+use wisp_core::ErrorKind;
+use wisp_scheduler::SchedulerMetrics;
+
+use crate::ModelInfo;
+
+/// All figures of an engine.
+pub(crate) struct Metrics {
+    registry: Mutex<Registry>,
+    pub(crate) scheduler: SchedulerMetrics,
+    requests: Family<RequestLabels, Counter>,
+    seconds: Family<DeploymentLabels, Histogram, fn() -> Histogram>,
+    guest_seconds: Family<DeploymentLabels, Histogram, fn() -> Histogram>,
+    guest_start_seconds: Family<DeploymentLabels, Histogram, fn() -> Histogram>,
+    inflight: Gauge,
+    models_loaded: Gauge,
+    devices: Family<DeviceLabels, Gauge>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    deployment: String,
+    method: &'static str,
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeploymentLabels {
+    deployment: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeviceLabels {
+    model: String,
+    backend: String,
+    device: String,
+    precision: String,
+}
+
+/// The handles of a deployment, looked up once.
+pub(crate) struct DeploymentMetrics {
+    deployment: String,
+    ok: Counter,
+    seconds: Histogram,
+    guest_seconds: Histogram,
+    guest_start_seconds: Histogram,
+}
+
+/// Where the time of a request went that was answered.
+pub(crate) struct Answered {
+    pub(crate) total: Duration,
+    pub(crate) guest: Duration,
+    pub(crate) start: Duration,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::default();
+        let scheduler = SchedulerMetrics::register(&mut registry);
+        let metrics = Self {
+            scheduler,
+            requests: Family::default(),
+            seconds: Family::new_with_constructor(seconds),
+            guest_seconds: Family::new_with_constructor(short_seconds),
+            guest_start_seconds: Family::new_with_constructor(short_seconds),
+            inflight: Gauge::default(),
+            models_loaded: Gauge::default(),
+            devices: Family::default(),
+            registry: Mutex::default(),
+        };
+        registry.register("wisp_requests", "Requests by how they ended", metrics.requests.clone());
+        registry.register("wisp_request_seconds", "Time from arrival to answer", metrics.seconds.clone());
+        registry.register("wisp_guest_seconds", "Time in guests' own code", metrics.guest_seconds.clone());
+        let started = metrics.guest_start_seconds.clone();
+        registry.register("wisp_guest_start_seconds", "Time to make an instance", started);
+        registry.register("wisp_inflight_requests", "Requests in the engine", metrics.inflight.clone());
+        registry.register("wisp_models_loaded", "Models in service", metrics.models_loaded.clone());
+        registry.register("wisp_device_info", "What each model runs on", metrics.devices.clone());
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("wisp_build", "The program", build);
+        Self { registry: Mutex::new(registry), ..metrics }
+    }
+
+    /// What is loaded, once all of it is.
+    pub(crate) fn loaded(&self, models: &[ModelInfo]) {
+        self.models_loaded.set(i64::try_from(models.len()).unwrap_or(i64::MAX));
+        for model in models {
+            let labels = DeviceLabels {
+                model: model.name.clone(),
+                backend: model.placement.backend.to_string(),
+                device: model.placement.device.to_string(),
+                precision: model.precision.to_string(),
+            };
+            self.devices.get_or_create(&labels).set(1);
+        }
+    }
+
+    pub(crate) fn deployment(&self, name: &str) -> DeploymentMetrics {
+        let labels = DeploymentLabels { deployment: name.to_owned() };
+        DeploymentMetrics {
+            deployment: name.to_owned(),
+            ok: self.requests.get_or_create_owned(&request(name, "ok")),
+            seconds: self.seconds.get_or_create_owned(&labels),
+            guest_seconds: self.guest_seconds.get_or_create_owned(&labels),
+            guest_start_seconds: self.guest_start_seconds.get_or_create_owned(&labels),
+        }
+    }
+
+    /// A request was answered.
+    pub(crate) fn answered(&self, deployment: &DeploymentMetrics, times: &Answered) {
+        deployment.ok.inc();
+        deployment.seconds.observe(times.total.as_secs_f64());
+        deployment.guest_seconds.observe(times.guest.as_secs_f64());
+        deployment.guest_start_seconds.observe(times.start.as_secs_f64());
+    }
+
+    /// A request failed. Deployments that do not exist share one name: clients must not be able to make up series.
+    pub(crate) fn failed(&self, deployment: Option<&DeploymentMetrics>, kind: ErrorKind) {
+        let name = deployment.map_or("", |deployment| deployment.deployment.as_str());
+        self.requests.get_or_create(&request(name, code(kind))).inc();
+    }
+
+    /// All figures in the text format of OpenMetrics.
+    pub(crate) fn encode(&self, inflight: usize) -> String {
+        self.inflight.set(i64::try_from(inflight).unwrap_or(i64::MAX));
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = String::new();
+        // Writing into a string does not fail.
+        let _ = encode(&mut text, &registry);
+        text
+    }
+}
+
+fn request(deployment: &str, code: &'static str) -> RequestLabels {
+    RequestLabels { deployment: deployment.to_owned(), method: "embed", code }
+}
+
+/// The kind as a label, in the words of gRPC.
+fn code(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::InvalidArgument | ErrorKind::TooLarge => "invalid_argument",
+        ErrorKind::NotFound => "not_found",
+        ErrorKind::PermissionDenied => "permission_denied",
+        ErrorKind::ResourceExhausted => "resource_exhausted",
+        ErrorKind::DeadlineExceeded => "deadline_exceeded",
+        ErrorKind::Cancelled => "cancelled",
+        ErrorKind::Unavailable => "unavailable",
+        ErrorKind::Unsupported => "unimplemented",
+        ErrorKind::Internal => "internal",
+    }
+}
+
+/// From half a millisecond to some half a minute.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(5e-4, 2.0, 16))
+}
+
+/// From five microseconds to some hundred milliseconds.
+fn short_seconds() -> Histogram {
+    Histogram::new(exponential_buckets(5e-6, 2.0, 15))
+}

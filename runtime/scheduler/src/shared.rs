@@ -1,0 +1,123 @@
+//! What callers and workers of a session share.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wisp_core::{Layout, SessionInfo};
+
+use crate::caller::Caller;
+use crate::cost::{Cost, CostModel, Size};
+use crate::health::{Health, Recovery};
+use crate::job::Job;
+use crate::metrics::SessionMetrics;
+use crate::record::Records;
+use crate::rules::BatchRules;
+use crate::slot::Slot;
+use crate::waiting::Waiting;
+use crate::worker::QueueLimits;
+
+pub(crate) struct Shared {
+    pub(crate) model: Arc<str>,
+    pub(crate) info: SessionInfo,
+    pub(crate) rules: Arc<BatchRules>,
+    pub(crate) limits: QueueLimits,
+    pub(crate) slots: Vec<WorkerPlace>,
+    pub(crate) records: Records,
+    pub(crate) metrics: SessionMetrics,
+    pub(crate) next_id: AtomicU64,
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+    cost: Mutex<CostModel>,
+}
+
+/// A worker's slot, its health, and how it gets another session.
+pub(crate) struct WorkerPlace {
+    pub(crate) slot: Slot,
+    pub(crate) health: Health,
+    pub(crate) recovery: Option<Arc<Mutex<Recovery>>>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        model: Arc<str>,
+        info: SessionInfo,
+        rules: Arc<BatchRules>,
+        limits: QueueLimits,
+        slots: Vec<WorkerPlace>,
+        cost: CostModel,
+        metrics: SessionMetrics,
+    ) -> Self {
+        debug_assert_eq!(rules.is_packed, info.layouts.first() == Some(&Layout::Packed));
+        Self {
+            model,
+            info,
+            rules,
+            limits,
+            slots,
+            records: Records::default(),
+            metrics,
+            next_id: AtomicU64::new(0),
+            waiting: Mutex::new(Waiting::new()),
+            arrived: Condvar::new(),
+            cost: Mutex::new(cost),
+        }
+    }
+
+    pub(crate) fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until something changes in the queue, or until `until`.
+    pub(crate) fn wait<'a>(&self, waiting: MutexGuard<'a, Waiting>, until: Option<Instant>) -> MutexGuard<'a, Waiting> {
+        match until {
+            None => self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+            Some(until) => {
+                let timeout = until.saturating_duration_since(Instant::now());
+                self.arrived.wait_timeout(waiting, timeout).unwrap_or_else(PoisonError::into_inner).0
+            }
+        }
+    }
+
+    /// Something to do for one worker.
+    pub(crate) fn notify(&self) {
+        self.arrived.notify_one();
+    }
+
+    /// Something that all workers must see.
+    pub(crate) fn notify_all(&self) {
+        self.arrived.notify_all();
+    }
+
+    pub(crate) fn cost(&self) -> Cost {
+        self.cost.lock().unwrap_or_else(PoisonError::into_inner).cost()
+    }
+
+    pub(crate) fn observe(&self, size: Size, took: Duration) {
+        self.cost.lock().unwrap_or_else(PoisonError::into_inner).observe(size, took);
+    }
+
+    /// Work that an entry of this size is counted as, in microseconds: where rows share inferences, the fixed part of those is
+    /// counted once for many.
+    pub(crate) fn work_us(&self, size: Size) -> f64 {
+        let cost = self.cost();
+        if self.rules.shares_rows { cost.beyond_fixed(size) } else { cost.of(size) }
+    }
+
+    /// When an entry of this caller would start, from now.
+    pub(crate) fn predicted_wait(&self, caller: &Caller) -> Duration {
+        let cost = self.cost();
+        let wait_us = self.waiting().wait_us(caller.lane, &caller.tenant, &cost, &self.rules);
+        let now = Instant::now();
+        let remaining = self.slots.iter().map(|place| place.slot.remaining(now)).min().unwrap_or_default();
+        remaining + Duration::from_secs_f64(wait_us / self.slots.len().max(1) as f64 / 1e6)
+    }
+
+    /// A caller left: its entry goes out of the queue, or its inference is stopped if it is the last one in it.
+    pub(crate) fn abandon(&self, job: &Arc<Job>) {
+        job.abandon();
+        self.waiting().remove(job);
+        self.slots.iter().for_each(|place| place.slot.cancel_if_unwanted(job));
+    }
+}
