@@ -1,7 +1,7 @@
 //! Proofs: what a session must show before it, its precision and its batches are used.
 //!
 //! [`golden`] compares with the model's golden vectors, [`batching`] looks whether rows disturb each other, [`speed`] times
-//! what is left to choose from, and [`cache`] keeps the results. [`reference`] holds what is compared with.
+//! what is left to choose from, and [`cache`] keeps the results. [`mod@reference`] holds what is compared with.
 
 pub(crate) mod batching;
 pub(crate) mod cache;
