@@ -4,26 +4,41 @@
 //! attention only there; what that was measured to bring is in `docs/decisions/0002-onnx-export-in-rust.md`. In int8: set
 //! 13, the first whose `DequantizeLinear` takes one scale a channel.
 
+mod rounded;
+
+use std::collections::HashMap;
+
 use crate::ExportError;
+use crate::calibration::Ranges;
 use crate::config::BertConfig;
 use crate::graph::{Axis, ElementType, Graph, Value, dim, int, ints};
 use crate::pooling;
 use crate::weights::{StoredTensor, Weights};
+use rounded::Rounded;
 
 /// How the large matrices are stored: those of the projections, and the table of words, which is half of a small model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MatrixForm {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum MatrixForm<'a> {
     /// As f32.
     F32,
     /// As bytes with one scale a row; the arithmetic stays the runtime's choice.
     Int8,
+    /// As bytes that are multiplied with bytes: activations are rounded, too, by these ranges.
+    Int8Static(&'a Ranges),
+}
+
+/// A graph, and what flows into its projections.
+pub(crate) struct Built {
+    pub(crate) graph: Graph,
+    /// Name and channels of every activation that a projection takes, in the order of the graph.
+    pub(crate) activations: Vec<(String, usize)>,
 }
 
 /// Builds the whole graph: encoder, pooling, normalisation.
 ///
 /// # Errors
 /// The first tensor that is missing or does not fit the configuration.
-pub(crate) fn build(config: &BertConfig, weights: &Weights, form: MatrixForm) -> Result<Graph, ExportError> {
+pub(crate) fn build(config: &BertConfig, weights: &Weights, form: MatrixForm<'_>) -> Result<Built, ExportError> {
     let mut encoder = Encoder::new(config, weights, form);
     let mut hidden = encoder.embeddings()?;
     // The embeddings found their tables, so the lengths in the configuration are lengths of a real file from here on.
@@ -36,20 +51,27 @@ pub(crate) fn build(config: &BertConfig, weights: &Weights, form: MatrixForm) ->
         };
         hidden = encoder.layer(layer, &hidden, &mask, &attention, name)?;
     }
-    let Encoder { mut graph, inputs, .. } = encoder;
+    let Encoder { mut graph, inputs, activations, .. } = encoder;
     pooling::append(&mut graph, &hidden, &inputs.attention_mask, SENTENCE_EMBEDDING);
     let width = Axis::Fixed(config.hidden_size());
     graph.output(LAST_HIDDEN_STATE, ElementType::F32, &[BATCH, SEQUENCE, width]);
     graph.output(SENTENCE_EMBEDDING, ElementType::F32, &[BATCH, width]);
-    Ok(graph)
+    Ok(Built { graph, activations })
 }
 
-impl MatrixForm {
+/// Makes the activations outputs, so that whoever runs the graph sees them.
+pub(crate) fn expose(built: &mut Built) {
+    for (name, channels) in &built.activations {
+        built.graph.output(name, ElementType::F32, &[BATCH, SEQUENCE, Axis::Fixed(*channels)]);
+    }
+}
+
+impl MatrixForm<'_> {
     /// The version of the ONNX operators used.
     const fn operator_set(self) -> i64 {
         match self {
             Self::F32 => 12,
-            Self::Int8 => 13,
+            Self::Int8 | Self::Int8Static(_) => 13,
         }
     }
 }
@@ -63,10 +85,13 @@ const SEQUENCE: Axis = Axis::Free("sequence");
 struct Encoder<'a> {
     config: &'a BertConfig,
     weights: &'a Weights,
-    form: MatrixForm,
+    form: MatrixForm<'a>,
     graph: Graph,
     inputs: Inputs,
     scalars: Scalars,
+    activations: Vec<(String, usize)>,
+    /// Activations that are bytes already, by name.
+    rounded: HashMap<String, Rounded>,
 }
 
 /// The inputs of the graph, i64 `[batch, sequence]`.
@@ -93,7 +118,7 @@ struct Attention {
 }
 
 impl<'a> Encoder<'a> {
-    fn new(config: &'a BertConfig, weights: &'a Weights, form: MatrixForm) -> Self {
+    fn new(config: &'a BertConfig, weights: &'a Weights, form: MatrixForm<'a>) -> Self {
         let mut graph = Graph::new("bert", form.operator_set());
         let inputs = Inputs {
             input_ids: graph.input("input_ids", ElementType::I64, &[BATCH, SEQUENCE]),
@@ -107,7 +132,8 @@ impl<'a> Encoder<'a> {
             sqrt_two: graph.scalar("sqrt_two", std::f32::consts::SQRT_2),
             epsilon: graph.scalar("epsilon", config.layer_norm_epsilon()),
         };
-        Self { config, weights, form, graph, inputs, scalars }
+        let (activations, rounded) = (Vec::new(), HashMap::new());
+        Self { config, weights, form, graph, inputs, scalars, activations, rounded }
     }
 
     /// `[batch, sequence, hidden]`: word, position and token type, summed and normalised.
@@ -116,13 +142,13 @@ impl<'a> Encoder<'a> {
         let words = self.matrix("embeddings.word_embeddings.weight", self.config.vocab_size(), width)?;
         let types = self.matrix("embeddings.token_type_embeddings.weight", self.config.type_vocab_size(), width)?;
         let positions = self.matrix("embeddings.position_embeddings.weight", self.config.max_positions(), width)?;
-        let words = self.matrix_value("embeddings.word_embeddings.weight", words, false);
+        let words = self.word_table(words);
         let types = self.graph.weight("embeddings.token_type_embeddings.weight", types);
         let positions = self.graph.weight("embeddings.position_embeddings.weight", positions);
 
         let position_ids = self.position_ids();
+        let words = self.words(&words);
         let graph = &mut self.graph;
-        let words = graph.node("Gather", "embeddings.words", &[&words, &self.inputs.input_ids], vec![]);
         let types = graph.node("Gather", "embeddings.types", &[&types, &self.inputs.token_type_ids], vec![]);
         let positions = graph.node("Gather", "embeddings.positions", &[&positions, &position_ids], vec![]);
         let sum = graph.node("Add", "embeddings.words_and_types", &[&words, &types], vec![]);
@@ -231,12 +257,20 @@ impl<'a> Encoder<'a> {
 
     /// x W + b.
     fn dense(&mut self, prefix: &str, input: &Value, from: usize, to: usize) -> Result<Value, ExportError> {
+        if !self.activations.iter().any(|(name, _)| name == input.name()) {
+            self.activations.push((input.name().to_owned(), from));
+        }
         let (weight, bias) = (format!("{prefix}.weight"), format!("{prefix}.bias"));
         let stored = self.matrix(&weight, to, from)?;
         let stored_bias = self.weights.tensor(&bias, &[to])?;
-        let weight = self.matrix_value(&weight, stored, true);
-        let bias = self.graph.weight(&bias, stored_bias);
-        let product = self.graph.node("MatMul", format!("{prefix}.product"), &[input, &weight], vec![]);
+        let (product, bias) = if let MatrixForm::Int8Static(ranges) = self.form {
+            let product = self.rounded_product(ranges, prefix, input, &stored)?;
+            (product, self.graph.weight(&bias, stored_bias))
+        } else {
+            let weight = self.matrix_value(&weight, stored, true);
+            let bias = self.graph.weight(&bias, stored_bias);
+            (self.graph.node("MatMul", format!("{prefix}.product"), &[input, &weight], vec![]), bias)
+        };
         Ok(self.graph.node("Add", prefix, &[&product, &bias], vec![]))
     }
 
@@ -276,8 +310,8 @@ impl<'a> Encoder<'a> {
     fn matrix_value(&mut self, name: &str, stored: StoredTensor, is_transposed: bool) -> Value {
         match (self.form, is_transposed) {
             (MatrixForm::Int8, _) => self.graph.quantized_weight(name, &stored, is_transposed),
-            (MatrixForm::F32, true) => self.graph.transposed_weight(name, stored),
-            (MatrixForm::F32, false) => self.graph.weight(name, stored),
+            (_, true) => self.graph.transposed_weight(name, stored),
+            (_, false) => self.graph.weight(name, stored),
         }
     }
 

@@ -93,6 +93,22 @@ pub enum ExportError {
         /// Name of the tensor in the graph.
         tensor: String,
     },
+    /// The file with the ranges of activations is none.
+    #[error("{}: {reason}; make it anew with `wisp models calibrate`", .path.display())]
+    Ranges {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The ranges of activations are those of another model.
+    #[error("the ranges of activations do not fit: `{activation}` {reason}; calibrate this model")]
+    Activation {
+        /// Its name in the graph.
+        activation: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The ONNX file would be longer than its format allows.
     #[error("the ONNX file would take {bytes} bytes; a protobuf message holds at most {limit_bytes}")]
     TooLarge {

@@ -44,7 +44,7 @@ struct Pieces {
 /// # Errors
 /// [`ExportError::Io`] and [`ExportError::TooLarge`]; the temporary file is removed then.
 pub(crate) fn write(graph: Graph, output: &Path) -> Result<u64, ExportError> {
-    let Graph { proto, initializers, operator_set } = graph;
+    let Graph { proto, initializers, operator_set, .. } = graph;
     let pieces = Pieces::new(proto, operator_set, &initializers);
     let bytes = pieces.total_bytes();
     if bytes > MESSAGE_LIMIT_BYTES {

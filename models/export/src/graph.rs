@@ -43,6 +43,8 @@ pub struct Graph {
     /// The initializers, in the order of first use.
     pub(crate) initializers: Vec<Initializer>,
     pub(crate) operator_set: i64,
+    /// Elements of weights that are constants by now.
+    pub(crate) parameters_in_memory: u64,
 }
 
 /// An initializer.
@@ -113,7 +115,7 @@ impl Graph {
     #[must_use]
     pub fn new(name: &str, operator_set: i64) -> Self {
         let proto = GraphProto { name: name.to_owned(), ..GraphProto::default() };
-        Self { proto, initializers: Vec::new(), operator_set }
+        Self { proto, initializers: Vec::new(), operator_set, parameters_in_memory: 0 }
     }
 
     /// Declares an input.
@@ -173,6 +175,11 @@ impl Graph {
         self.constant(name, ElementType::U8, shape, values.to_vec())
     }
 
+    /// Adds an i8 tensor. `values` fill `shape`.
+    pub fn i8s(&mut self, name: &str, shape: &[usize], values: &[i8]) -> Value {
+        self.constant(name, ElementType::I8, shape, values.iter().map(|&value| value.cast_unsigned()).collect())
+    }
+
     /// Adds `Unsqueeze` in the form of this graph's operator set.
     pub fn unsqueeze(&mut self, name: &str, input: &Value, axes: &[i64]) -> Value {
         self.node_over_axes("Unsqueeze", name, input, axes, vec![])
@@ -212,14 +219,34 @@ impl Graph {
         if is_transposed {
             shape.reverse();
         }
+        let [codes, scales, zeros] = self.quantized_parts(name, tensor, shape, &rows, is_transposed);
+        let axis = int("axis", i64::from(is_transposed));
+        self.node("DequantizeLinear", name, &[&codes, &scales, &zeros], vec![axis])
+    }
+
+    /// Adds a stored table as bytes: codes, and a scale and a zero point for each row, `[rows, 1]`.
+    pub(crate) fn quantized_table(&mut self, name: &str, tensor: &StoredTensor) -> [Value; 3] {
+        let shape = dims(&tensor.shape);
+        let rows = vec![shape.first().copied().unwrap_or(1), 1];
+        self.quantized_parts(name, tensor, shape, &rows, false)
+    }
+
+    fn quantized_parts(
+        &mut self,
+        name: &str,
+        tensor: &StoredTensor,
+        shape: Vec<i64>,
+        rows: &[i64],
+        is_transposed: bool,
+    ) -> [Value; 3] {
         let mut part = |suffix: &str, element, shape, part| {
             self.push_weight(&format!("{name}.{suffix}"), element, shape, tensor.clone(), Form::Quantized(part))
         };
-        let codes = part("codes", ElementType::U8, shape, Part::Codes { is_transposed });
-        let scales = part("scales", ElementType::F32, rows.clone(), Part::Scales);
-        let zeros = part("zeros", ElementType::U8, rows, Part::Zeros);
-        let axis = int("axis", i64::from(is_transposed));
-        self.node("DequantizeLinear", name, &[&codes, &scales, &zeros], vec![axis])
+        [
+            part("codes", ElementType::U8, shape, Part::Codes { is_transposed }),
+            part("scales", ElementType::F32, rows.to_vec(), Part::Scales),
+            part("zeros", ElementType::U8, rows.to_vec(), Part::Zeros),
+        ]
     }
 
     /// Elements of all weights.
@@ -230,7 +257,7 @@ impl Graph {
             | Initializer::Weight { form: Form::Quantized(Part::Scales | Part::Zeros), .. } => 0,
             Initializer::Weight { tensor, .. } => tensor.element_count() as u64,
         });
-        counts.sum()
+        counts.sum::<u64>() + self.parameters_in_memory
     }
 
     fn node_over_axes(
@@ -283,6 +310,14 @@ impl Graph {
         let header = TensorProto { dims, data_type: element.code(), name: name.to_owned(), raw_data: vec![] };
         self.initializers.push(Initializer::Weight { header, tensor, form });
         Value(name.to_owned())
+    }
+}
+
+impl Value {
+    /// Its name in the graph.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0
     }
 }
 

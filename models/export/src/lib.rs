@@ -1,7 +1,9 @@
 //! Turns a BERT-class encoder in safetensors into one ONNX file with pooling and normalisation inside.
 //!
-//! [`export_bert`] (weights in f32) and [`export_bert_int8`] (a quarter of the length) read `config.json` and the names, types and shapes of the weights, build the graph, and then stream
-//! the weights from one file to the other, so memory stays at a few megabytes whatever the size of the model.
+//! [`export_bert`] (weights in f32), [`export_bert_int8`] (a quarter of the length) and [`export_bert_int8_static`] (multiplied
+//! as bytes, too) read `config.json` and the names, types and shapes of the weights, build the graph, and then stream the
+//! weights from one file to the other: memory stays at a few megabytes, whatever the size of the model, and at the length of
+//! the projections for the static form. What the static form rounds activations by is found with [`export_bert_observed`].
 //! Equal inputs give equal bytes on every machine: a manifest can pin the digest of a file that each machine makes itself.
 //!
 //! The graph takes `input_ids`, `attention_mask` and `token_type_ids` (i64, `[batch, sequence]`, both axes free) and gives
@@ -26,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 mod bert;
+pub mod calibration;
 mod config;
 mod error;
 mod file;
@@ -41,7 +44,8 @@ use std::path::Path;
 
 pub use error::ExportError;
 
-use bert::MatrixForm;
+use bert::{Built, MatrixForm};
+use calibration::Ranges;
 use config::BertConfig;
 use weights::Weights;
 
@@ -88,11 +92,38 @@ pub fn export_bert_int8(request: &ExportRequest<'_>) -> Result<ExportReport, Exp
     export(request, MatrixForm::Int8)
 }
 
-fn export(request: &ExportRequest<'_>, form: MatrixForm) -> Result<ExportReport, ExportError> {
-    let config = BertConfig::read(request.config)?;
-    let weights = Weights::open(request.weights)?;
-    let graph = bert::build(&config, &weights, form)?;
+/// Writes the graph with bytes that are multiplied with bytes: activations are rounded by `ranges`, their outliers and everything
+/// between the projections stay f32. Weights are so rounded that no sum of two products leaves 16 bits: processors without
+/// VNNI saturate there.
+///
+/// # Errors
+/// As [`export_bert_int8`], and [`ExportError::Activation`] for ranges of another model.
+pub fn export_bert_int8_static(request: &ExportRequest<'_>, ranges: &Ranges) -> Result<ExportReport, ExportError> {
+    export(request, MatrixForm::Int8Static(ranges))
+}
+
+/// Writes the graph in f32 with further outputs, f32 `[batch, sequence, channels]`: every activation that a projection takes.
+/// Returns their names and channels.
+///
+/// # Errors
+/// As [`export_bert`].
+pub fn export_bert_observed(request: &ExportRequest<'_>) -> Result<Vec<(String, usize)>, ExportError> {
+    let (_, mut built) = build(request, MatrixForm::F32)?;
+    bert::expose(&mut built);
+    file::write(built.graph, request.output)?;
+    Ok(built.activations)
+}
+
+fn export(request: &ExportRequest<'_>, form: MatrixForm<'_>) -> Result<ExportReport, ExportError> {
+    let (config, Built { graph, .. }) = build(request, form)?;
     let parameters = graph.parameters();
     let bytes = file::write(graph, request.output)?;
     Ok(ExportReport { layers: config.layers(), hidden_size: config.hidden_size(), parameters, bytes })
+}
+
+fn build(request: &ExportRequest<'_>, form: MatrixForm<'_>) -> Result<(BertConfig, Built), ExportError> {
+    let config = BertConfig::read(request.config)?;
+    let weights = Weights::open(request.weights)?;
+    let built = bert::build(&config, &weights, form)?;
+    Ok((config, built))
 }

@@ -1,8 +1,16 @@
-//! Matrices as bytes: every row of a stored matrix (an output channel, or a word) gets a scale and a zero point of its own.
+//! Matrices as bytes, alone or to be multiplied with bytes.
+//!
+//! Alone ([`Part`]): every row of a stored matrix (an output channel, or a word) gets a scale and a zero point of its own.
 //!
 //! Asymmetric, `value ≈ (code − zero) · scale` with `code` and `zero` from 0 to 255: a row uses the whole range of a byte
 //! whatever its sign, which halves the error of symmetric codes on these weights. All arithmetic is single IEEE operations
 //! in a fixed order, so equal weights give equal bytes on every machine.
+//!
+//! With activations as bytes, too: [`Symmetric`].
+
+mod symmetric;
+
+pub(crate) use symmetric::Symmetric;
 
 use std::io::Write;
 use std::path::Path;
@@ -29,9 +37,9 @@ pub(crate) enum Part {
 
 /// How the values of a row become codes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Scheme {
-    scale: f32,
-    zero: f32,
+pub(crate) struct Scheme {
+    pub(crate) scale: f32,
+    pub(crate) zero: f32,
 }
 
 impl Part {
@@ -84,7 +92,7 @@ impl Part {
 
 impl Scheme {
     /// The range of the row, stretched to hold 0: the zero point is exact then. `None` for a range that is not finite.
-    fn of(row: &[f32]) -> Option<Self> {
+    pub(crate) fn of(row: &[f32]) -> Option<Self> {
         let is_finite = row.iter().all(|value| value.is_finite());
         let low = row.iter().copied().fold(0.0, f32::min);
         let high = row.iter().copied().fold(0.0, f32::max);
@@ -108,7 +116,7 @@ impl Scheme {
     clippy::cast_sign_loss,
     reason = "the argument is clamped to whole numbers from 0 to 255"
 )]
-fn byte(code: f32) -> u8 {
+pub(crate) fn byte(code: f32) -> u8 {
     code.clamp(0.0, CODE_LIMIT) as u8
 }
 

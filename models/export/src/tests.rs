@@ -3,6 +3,7 @@
 mod broken;
 mod graphs;
 mod int8;
+mod int8_static;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -77,10 +78,10 @@ impl Encoder {
         self.export_with(export_bert)
     }
 
-    fn export_with(
+    fn export_with<T>(
         &self,
-        export: fn(&ExportRequest<'_>) -> Result<ExportReport, ExportError>,
-    ) -> Result<ExportReport, ExportError> {
+        export: impl FnOnce(&ExportRequest<'_>) -> Result<T, ExportError>,
+    ) -> Result<T, ExportError> {
         export(&ExportRequest {
             weights: &self.path("model.safetensors"),
             config: &self.path("config.json"),

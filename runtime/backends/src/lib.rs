@@ -39,6 +39,9 @@ pub struct Libraries {
     /// has one ONNX Runtime, and this one runs on the CPU as well. So name it only where a deployment is placed on a GPU;
     /// giving its path as `onnxruntime` does the same.
     pub onnxruntime_cuda: Option<PathBuf>,
+    /// Folders that hold NVIDIA's own libraries (CUDA runtime, cuBLAS, cuRAND, cuDNN). What the loader finds by itself comes
+    /// first.
+    pub cuda: Vec<PathBuf>,
 }
 
 /// Every backend compiled into this binary.
@@ -51,6 +54,7 @@ pub fn all(libraries: &Libraries) -> Vec<Box<dyn Backend>> {
     #[cfg(feature = "ort")]
     backends.push(Box::new(ort::OrtBackend::new(
         libraries.onnxruntime_cuda.clone().or_else(|| libraries.onnxruntime.clone()),
+        libraries.cuda.clone(),
     )));
     #[cfg(feature = "candle")]
     backends.push(Box::new(candle::CandleBackend));

@@ -33,11 +33,13 @@ const CPU_PRECISIONS: [Precision; 2] = [Precision::F32, Precision::Int8];
 /// The backend `ort`. The library is opened on first use and stays open for the life of the process.
 pub(crate) struct OrtBackend {
     library: Option<PathBuf>,
+    /// Folders of NVIDIA's libraries.
+    cuda: Vec<PathBuf>,
 }
 
 impl OrtBackend {
-    pub(crate) fn new(library: Option<PathBuf>) -> Self {
-        Self { library }
+    pub(crate) fn new(library: Option<PathBuf>, cuda: Vec<PathBuf>) -> Self {
+        Self { library, cuda }
     }
 
     fn library(&self) -> Result<&'static Library, BackendError> {
@@ -47,7 +49,7 @@ impl OrtBackend {
     fn gpus(&self) -> gpu::Gpus {
         let opened = self.library();
         let path = opened.as_ref().map_or(self.library.clone(), |library| Some(library.path.clone()));
-        gpu::find(opened.map_err(|error| error.to_string()), path.as_deref())
+        gpu::find(opened.map_err(|error| error.to_string()), path.as_deref(), &self.cuda)
     }
 
     fn load_on_cpu(&self, request: &LoadRequest<'_>) -> Result<OrtSession, BackendError> {

@@ -159,13 +159,17 @@ fn a_signature_that_the_model_does_not_have_is_refused() {
     let free = Axis::Free;
     for (name, output, message) in [
         ("bert", spec("logits", DataType::F32, &[free, free]), "tensor `classifier.weight` is missing"),
-        ("bert-classifier", spec("logits", DataType::F32, &[free, Axis::Fixed(2)]), "the last 3 wide"),
-        ("bert-classifier", spec("logits", DataType::F32, &[free, free, free]), "f32 with 2 axes"),
-        ("bert", spec("pooler_output", DataType::F32, &[free, free]), "none of `last_hidden_state`, `logits` or fused"),
+        ("bert-classifier", spec("logits", DataType::F32, &[free, Axis::Fixed(2)]), "is f32 [-1, 3], not f32 [-1, 2]"),
+        ("bert-classifier", spec("logits", DataType::F32, &[free, free, free]), "is f32 [-1, 3], not f32 [-1, -1, -1]"),
+        (
+            "bert",
+            spec("pooler_output", DataType::F32, &[free, free]),
+            "`pooler_output` does not exist, there are `last_hidden_state`",
+        ),
         (
             "bert",
             spec("last_hidden_state", DataType::F16, &[free, free, free]),
-            "as f16 [-1, -1, -1]; the model has f32",
+            "is f32 [-1, -1, 32], not f16 [-1, -1, -1]",
         ),
     ] {
         let fixture = Fixture::read(name);
@@ -178,7 +182,10 @@ fn a_signature_that_the_model_does_not_have_is_refused() {
     let mut signature = fixture.signature.clone();
     signature.inputs.push(spec("token_type_ids", DataType::I64, &[free, free]));
     let error = refusal(fixture.load_with(|request| request.signature = &signature), "token types");
-    assert!(error.contains("input `token_type_ids`, which a distilbert encoder does not have"), "{error}");
+    assert!(
+        error.contains("input `token_type_ids` does not exist, there are `input_ids`, `attention_mask`"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -54,20 +54,13 @@ impl Suite {
     }
 
     fn request<'a>(&'a self, files: &'a LocalModel) -> LoadRequest<'a> {
+        let manifest = &self.real.model.manifest;
         LoadRequest {
-            model: wisp_testing::MODEL,
-            file: &files.file,
-            format: files.format,
             architecture: files.architecture.as_deref(),
-            signature: &self.real.model.manifest.signature,
             fused_outputs: &self.fused,
-            device: Device::Cpu,
-            precision: Precision::F32,
             threads: 2,
-            ragged: self.real.model.manifest.ragged.as_ref(),
-            static_shapes: &[],
-            compiled: None,
-            memory_limit_bytes: None,
+            ragged: manifest.ragged.as_ref(),
+            ..LoadRequest::plain(wisp_testing::MODEL, &files.file, files.format, &manifest.signature)
         }
     }
 

@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use wisp_backends::Libraries;
-use wisp_core::{
-    Axis, Backend, BackendId, DataType, Device, LoadRequest, ModelFormat, Precision, Signature, TensorSpec,
-};
+use wisp_core::{Axis, Backend, BackendId, DataType, Device, LoadRequest, ModelFormat, Signature, TensorSpec};
 use wisp_model_store::ONNX_RUNTIME;
 use wisp_testing::{RealModel, skip};
 
@@ -120,20 +118,12 @@ fn child_says_what_it_finds() {
 
 fn load_error(backend: &dyn Backend) -> String {
     let spec = TensorSpec { name: "x".to_owned(), data_type: DataType::F32, shape: vec![Axis::Free], below: None };
+    let signature = Signature { inputs: vec![spec.clone()], outputs: vec![spec] };
+    let file = Path::new("/nonexistent/identity.onnx");
     let request = LoadRequest {
-        model: "identity",
-        file: Path::new("/nonexistent/identity.onnx"),
-        format: ModelFormat::Onnx,
-        architecture: None,
-        signature: &Signature { inputs: vec![spec.clone()], outputs: vec![spec] },
-        fused_outputs: &[],
         device: Device::Gpu(0),
-        precision: Precision::F32,
-        threads: 1,
-        ragged: None,
-        static_shapes: &[],
-        compiled: None,
         memory_limit_bytes: Some(1 << 30),
+        ..LoadRequest::plain("identity", file, ModelFormat::Onnx, &signature)
     };
     backend.load(&request).err().map_or_else(|| "loaded".to_owned(), |error| error.to_string())
 }

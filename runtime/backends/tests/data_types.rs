@@ -2,8 +2,7 @@
 
 use wisp_backends::Libraries;
 use wisp_core::{
-    Axis, BackendId, Batch, DataType, Device, LoadRequest, ModelFormat, NamedTensor, Precision, Signature, Tensor,
-    TensorSpec,
+    Axis, BackendId, Batch, DataType, LoadRequest, ModelFormat, NamedTensor, Signature, Tensor, TensorSpec,
 };
 use wisp_model_store::ONNX_RUNTIME;
 use wisp_testing::RealModel;
@@ -54,21 +53,7 @@ fn every_element_type_passes_through_unchanged() {
         std::fs::write(&file, identity_model(data_type)).expect("written");
         let spec = |name: &str| TensorSpec { name: name.to_owned(), data_type, shape: vec![Axis::Free], below: None };
         let signature = Signature { inputs: vec![spec("x")], outputs: vec![spec("y")] };
-        let request = LoadRequest {
-            model: "identity",
-            file: &file,
-            format: ModelFormat::Onnx,
-            architecture: None,
-            signature: &signature,
-            fused_outputs: &[],
-            device: Device::Cpu,
-            precision: Precision::F32,
-            threads: 1,
-            ragged: None,
-            static_shapes: &[],
-            compiled: None,
-            memory_limit_bytes: None,
-        };
+        let request = LoadRequest::plain("identity", &file, ModelFormat::Onnx, &signature);
         let mut session = backend.load(&request).unwrap_or_else(|error| panic!("{data_type}: {error}"));
         let bytes: Vec<u8> = (0..5 * data_type.size_bytes()).map(|byte| (byte * 37 % 120) as u8).collect();
         let tensor = Tensor::new(data_type, &[5], bytes.clone().into()).expect("fits");

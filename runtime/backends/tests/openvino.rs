@@ -33,20 +33,12 @@ impl Bench {
     }
 
     fn request(&self) -> LoadRequest<'_> {
+        let manifest = &self.real.model.manifest;
         LoadRequest {
-            model: wisp_testing::MODEL,
-            file: &self.files.file,
-            format: self.files.format,
-            architecture: None,
-            signature: &self.real.model.manifest.signature,
             fused_outputs: &self.fused,
-            device: Device::Cpu,
-            precision: Precision::F32,
             threads: 2,
-            ragged: self.real.model.manifest.ragged.as_ref(),
-            static_shapes: &[],
-            compiled: None,
-            memory_limit_bytes: None,
+            ragged: manifest.ragged.as_ref(),
+            ..LoadRequest::plain(wisp_testing::MODEL, &self.files.file, self.files.format, &manifest.signature)
         }
     }
 
@@ -238,7 +230,7 @@ fn ir_is_read_with_its_weights_and_refused_without() {
 
     let other = Signature { outputs: vec![spec("z")], ..signature.clone() };
     let error = bench.refused(&LoadRequest { signature: &other, ..request.clone() }).to_string();
-    assert!(error.contains("output `z` does not exist, there are y"), "{error}");
+    assert!(error.contains("output `z` does not exist, there are `y`"), "{error}");
     std::fs::remove_file(folder.path().join("model.bin")).expect("was written");
     let error = bench.refused(&request);
     assert!(matches!(error, BackendError::Model { .. }), "{error}");

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use wisp_backends::Libraries;
 use wisp_core::{
-    Axis, Backend, BackendError, BackendId, Batch, DataType, Device, ErrorKind, Kinded, LoadRequest, ModelFormat,
-    NamedTensor, Precision, Signature, Tensor, TensorSpec,
+    Axis, Backend, BackendError, BackendId, Batch, DataType, ErrorKind, Kinded, LoadRequest, ModelFormat, NamedTensor,
+    Precision, Signature, Tensor, TensorSpec,
 };
 use wisp_model_store::ONNX_RUNTIME;
 use wisp_testing::RealModel;
@@ -43,21 +43,9 @@ impl Fixture {
             shape: vec![Axis::Free, Axis::Fixed(width)],
             below: None,
         };
-        self.backend().load(&LoadRequest {
-            model: "hand-made",
-            file,
-            format: ModelFormat::Onnx,
-            architecture: None,
-            signature: &Signature { inputs: vec![spec("x", 2)], outputs: vec![spec("y", 1)] },
-            fused_outputs: &[],
-            device: Device::Cpu,
-            precision,
-            threads: 1,
-            ragged: None,
-            static_shapes: &[],
-            compiled: None,
-            memory_limit_bytes: None,
-        })
+        let signature = Signature { inputs: vec![spec("x", 2)], outputs: vec![spec("y", 1)] };
+        let plain = LoadRequest::plain("hand-made", file, ModelFormat::Onnx, &signature);
+        self.backend().load(&LoadRequest { precision, ..plain })
     }
 }
 

@@ -9,6 +9,7 @@ mod bench;
 mod config;
 mod devices;
 mod embed;
+mod environment;
 mod logging;
 mod models;
 mod neighbours;
@@ -22,7 +23,7 @@ mod texts;
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// Edge AI micro-inference: embeddings computed by sandboxed WebAssembly guests.
 #[derive(Parser)]
@@ -88,7 +89,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = environment::without_empty(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     logging::init(&cli.global);
     if !matches!(cli.command, Command::Probe(_)) {
         probe::install();

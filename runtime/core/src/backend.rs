@@ -101,6 +101,40 @@ pub struct LoadRequest<'a> {
     pub memory_limit_bytes: Option<u64>,
 }
 
+impl<'a> LoadRequest<'a> {
+    /// Onto the CPU in f32, one thread, with free axes and nothing that is optional.
+    #[must_use]
+    pub const fn plain(model: &'a str, file: &'a Path, format: ModelFormat, signature: &'a Signature) -> Self {
+        Self {
+            model,
+            file,
+            format,
+            architecture: None,
+            signature,
+            fused_outputs: &[],
+            device: Device::Cpu,
+            precision: Precision::F32,
+            threads: 1,
+            ragged: None,
+            static_shapes: &[],
+            compiled: None,
+            memory_limit_bytes: None,
+        }
+    }
+
+    /// Checks that the file, whose signature was found to be `found`, has what the manifest promises.
+    ///
+    /// # Errors
+    /// [`BackendError::Model`] with the first difference.
+    pub fn check_promises(&self, found: &Signature) -> Result<(), BackendError> {
+        self.signature.check_promises(found).map_err(|broken| BackendError::Model {
+            model: self.model.to_owned(),
+            file: self.file.to_owned(),
+            reason: format!("{broken}; the manifest and the file do not belong together"),
+        })
+    }
+}
+
 /// What a loaded session is: the facts that responses, metrics and the scheduler need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionInfo {

@@ -56,25 +56,25 @@ impl Ragged {
     /// # Errors
     /// The first input that differs from the one before it, and how.
     pub fn check(&self, inputs: &[NamedTensor]) -> Result<(), String> {
-        for axis in [0, self.axis] {
-            let lengths = inputs
-                .iter()
-                .filter(|input| self.pad_values.contains_key(&input.name))
-                .filter_map(|input| Some((input, *input.tensor.shape().get(axis)?)));
-            let lengths: Vec<_> = lengths.collect();
-            if let Some(pair) = lengths.windows(2).find(|pair| pair[0].1 != pair[1].1) {
-                let ((first, _), (other, _)) = (pair[0], pair[1]);
-                return Err(format!(
-                    "input `{}` has shape {:?}, `{}` has {:?}",
-                    other.name,
-                    other.tensor.shape(),
-                    first.name,
-                    first.tensor.shape()
-                ));
-            }
-        }
-        Ok(())
+        let ragged: Vec<_> = inputs.iter().filter(|input| self.pad_values.contains_key(&input.name)).collect();
+        check_lengths(&ragged, &[0, self.axis])
     }
+}
+
+/// Checks that tensors agree in the lengths of some axes, as far as they have them.
+///
+/// # Errors
+/// The first tensor that differs from the one before it, and how.
+pub fn check_lengths(inputs: &[&NamedTensor], axes: &[usize]) -> Result<(), String> {
+    for &axis in axes {
+        let lengths = inputs.iter().filter_map(|input| Some((input, *input.tensor.shape().get(axis)?)));
+        let lengths: Vec<_> = lengths.collect();
+        if let Some([(first, _), (other, _)]) = lengths.array_windows().find(|[first, other]| first.1 != other.1) {
+            let (shape, other_shape) = (first.tensor.shape(), other.tensor.shape());
+            return Err(format!("input `{}` has shape {other_shape:?}, `{}` has {shape:?}", other.name, first.name));
+        }
+    }
+    Ok(())
 }
 
 /// A shape that a session is compiled for, where its device takes no free axes.

@@ -26,6 +26,7 @@ mod device;
 mod error;
 pub mod pooling;
 mod precision;
+mod promise;
 pub mod rows;
 mod signature;
 mod tensor;
@@ -34,10 +35,11 @@ pub use backend::{
     Backend, BackendReport, Cancel, DeviceReport, FusedOutput, LoadRequest, ModelFormat, Pooling, Session, SessionInfo,
 };
 pub use backend_error::BackendError;
-pub use batch::{Batch, Layout, NamedTensor, PackedBatch, Ragged, StaticShape};
+pub use batch::{Batch, Layout, NamedTensor, PackedBatch, Ragged, StaticShape, check_lengths};
 pub use data_type::{DataType, Element};
 pub use device::{BackendId, COMBINED_LIMIT, Combination, CombinedDevice, Device, Placement, PlacementError};
 pub use error::{ErrorKind, Kinded};
 pub use precision::{Precision, PrecisionError};
+pub use promise::BrokenPromise;
 pub use signature::{Axis, Signature, SignatureError, TensorSpec};
 pub use tensor::{RANK_LIMIT, Tensor, TensorError};

@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 mod builtin;
+mod calibrate;
 mod config;
 mod deployment;
 mod engine;
@@ -35,6 +36,7 @@ mod request;
 mod tenants;
 
 pub use builtin::{BUILTIN_PREFIX, guest as builtin_guest};
+pub use calibrate::{CalibrationError, calibrate};
 pub use config::{
     BatchingConfig, Config, ConfigError, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, PrecisionChoice,
     RequestLimits, ServerConfig, TenantConfig,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use wisp_backends::Libraries;
 use wisp_core::{Backend, BackendId, BackendReport, Device, DeviceReport, Placement};
-use wisp_model_store::{NativeLibrary, ONNX_RUNTIME, ONNX_RUNTIME_CUDA, OPENVINO, Progress, Store};
+use wisp_model_store::{CUDA_LIBRARIES, NativeLibrary, ONNX_RUNTIME, ONNX_RUNTIME_CUDA, OPENVINO, Progress, Store};
 
 /// Names the library of ONNX Runtime and wins over the cache.
 const ONNX_RUNTIME_VARIABLE: &str = "WISP_ONNXRUNTIME_LIBRARY";
@@ -38,13 +38,27 @@ pub fn probe_backend(store: &Store, backend: BackendId) -> Option<BackendReport>
     wisp_backends::all(&find(store)).iter().find(|found| found.id() == backend).map(|found| found.probe())
 }
 
-/// What is installed already; fetches nothing. ONNX Runtime with CUDA does all that the other does, so it wins.
-pub(crate) fn find(store: &Store) -> Libraries {
-    let named = from_environment(ONNX_RUNTIME_VARIABLE);
-    let onnxruntime_cuda = if named.is_none() { store.find_library(&ONNX_RUNTIME_CUDA) } else { None };
-    let onnxruntime = named.or_else(|| store.find_library(&ONNX_RUNTIME));
-    let openvino = from_environment(OPENVINO_VARIABLE).or_else(|| store.find_library(&OPENVINO));
-    Libraries { openvino, onnxruntime, onnxruntime_cuda }
+/// What is installed already; fetches nothing.
+fn find(store: &Store) -> Libraries {
+    BackendId::ALL.into_iter().fold(Libraries::default(), |libraries, backend| find_for(store, backend, libraries))
+}
+
+/// The library of one backend, as far as it is installed: looking at the files of the others costs a start some
+/// milliseconds. ONNX Runtime with CUDA does all that the other does, so it wins.
+fn find_for(store: &Store, backend: BackendId, others: Libraries) -> Libraries {
+    let named = named(backend);
+    match backend {
+        BackendId::OpenVino => Libraries { openvino: named.or_else(|| store.find_library(&OPENVINO)), ..others },
+        BackendId::Ort => {
+            let onnxruntime_cuda = if named.is_none() { store.find_library(&ONNX_RUNTIME_CUDA) } else { None };
+            let onnxruntime = named.or_else(|| store.find_library(&ONNX_RUNTIME));
+            let folder = |library| store.find_library(library).and_then(|file| Some(file.parent()?.to_owned()));
+            // Without a build for CUDA nothing loads them.
+            let cuda = onnxruntime_cuda.iter().flat_map(|_| CUDA_LIBRARIES.into_iter().filter_map(folder)).collect();
+            Libraries { onnxruntime, onnxruntime_cuda, cuda, ..others }
+        }
+        BackendId::Candle => others,
+    }
 }
 
 /// What a placement needs, fetched if the store may.
@@ -52,7 +66,7 @@ pub(crate) fn find(store: &Store) -> Libraries {
 /// # Errors
 /// Why its library cannot be had, in one line. Whatever else is missing, the backend itself says.
 pub(crate) fn ensure(store: &Store, placement: Placement, progress: &dyn Progress) -> Result<Libraries, String> {
-    let mut libraries = find(store);
+    let mut libraries = find_for(store, placement.backend, Libraries::default());
     let fetch = |library: &'static NativeLibrary| {
         store.ensure_library(library, progress).map(Some).map_err(|error| error.to_string())
     };

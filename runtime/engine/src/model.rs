@@ -4,6 +4,7 @@ mod budget;
 mod loader;
 mod recovery;
 mod select;
+mod subject;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,9 +19,9 @@ use crate::config::{BatchingConfig, DeviceConfig, ModelConfig, PrecisionChoice};
 use crate::proof::Proof;
 use crate::proof::speed::Speed;
 use budget::Budget;
-use loader::threads;
-pub(crate) use loader::{Loader, Subject};
+pub(crate) use loader::{Loader, Subject, threads};
 use select::{Chosen, select};
+use subject::LateSubject;
 
 /// A model in service.
 #[derive(Clone, Debug)]
@@ -81,7 +82,7 @@ pub fn prove_model(
 ) -> Result<Vec<ProvenFile>, String> {
     let loader = Loader::new(model, store, progress);
     let first = model.manifest.model_files().find(|file| file.backends.contains(&placement.backend));
-    select::prove_anew(&loader, &loader.subject(first)?, placement, precision)
+    select::prove_anew(&loader, &LateSubject::of(&loader, first), placement, precision)
 }
 
 /// Opens a model in f32 on the first backend on the CPU that can, without any proof: to make golden answers with.
@@ -167,13 +168,32 @@ fn start(
         .manifest
         .model_files()
         .find(|file| file.precision.is_none() && file.backends.iter().any(|&backend| is_listed(backend)));
-    let subject = loader.subject(first).map_err(|reason| no_placement(vec![reason]))?;
+    let reader = Loader::new(model, store, progress);
+    let subject = LateSubject::of(&reader, first);
+    let chosen = subject.beside(|| choose(name, config, budget, &mut loader, &subject));
+    let chosen = chosen.map_err(|reason| no_placement(vec![reason]))?.map_err(no_placement)?;
+    let subject = subject.take().map_err(|reason| no_placement(vec![reason]))?;
+    let placement = chosen.placement;
+    serve(name, config, &loader, subject, chosen, metrics).map_err(|source| match source {
+        ServeError::Thread(source) => StartError::Thread { model: name.to_owned(), source },
+        ServeError::Session(reason) => no_placement(vec![format!("{placement}: {reason}")]),
+    })
+}
 
+/// The first placement of the list that works; the error has one reason a placement.
+fn choose(
+    name: &str,
+    config: &ModelConfig,
+    budget: &mut Budget,
+    loader: &mut Loader<'_>,
+    subject: &LateSubject<'_>,
+) -> Result<Chosen, Vec<String>> {
     let mut reasons = Vec::new();
     for &placement in &config.placement {
-        let selected = budget.limit(&model.manifest, placement, config.memory_bytes).and_then(|limit_bytes| {
+        let manifest = &loader.model.manifest;
+        let selected = budget.limit(manifest, placement, config.memory_bytes).and_then(|limit_bytes| {
             loader.memory_limit_bytes = limit_bytes;
-            let chosen = select(&loader, &subject, placement, config.precision)?;
+            let chosen = select(loader, subject, placement, config.precision)?;
             budget.take(placement.device, chosen.file.size_bytes, config.memory_bytes)?;
             Ok(chosen)
         });
@@ -182,15 +202,12 @@ fn start(
                 for reason in &reasons {
                     tracing::warn!(model = name, %placement, "placement skipped: {reason}");
                 }
-                return serve(name, config, &loader, subject, chosen, metrics).map_err(|source| match source {
-                    ServeError::Thread(source) => StartError::Thread { model: name.to_owned(), source },
-                    ServeError::Session(reason) => no_placement(vec![format!("{placement}: {reason}")]),
-                });
+                return Ok(chosen);
             }
             Err(reason) => reasons.push(format!("{placement}: {reason}")),
         }
     }
-    Err(no_placement(reasons))
+    Err(reasons)
 }
 
 /// Why a chosen session is not served.

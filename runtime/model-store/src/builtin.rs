@@ -1,4 +1,4 @@
-//! The models whose manifests and golden vectors are compiled in, so that the binary needs no source tree.
+//! The models whose manifests, golden vectors and ranges are compiled in, so that the binary needs no source tree.
 
 /// Names of the built-in models.
 pub(crate) const NAMES: &[&str] = &["all-minilm-l6-v2"];
@@ -17,6 +17,7 @@ static ALL: &[Builtin] = &[Builtin {
     files: &[
         ("golden/sentences.json", include_bytes!("../../../models/all-minilm-l6-v2/golden/sentences.json")),
         ("golden/reference.npy", include_bytes!("../../../models/all-minilm-l6-v2/golden/reference.npy")),
+        ("calibration/ranges.json", include_bytes!("../../../models/all-minilm-l6-v2/calibration/ranges.json")),
     ],
 }];
 
@@ -48,6 +49,8 @@ mod tests {
             assert_eq!(manifest.name, *name);
             let golden = manifest.golden.expect("built-in models are proven");
             assert!(golden.answers.files().into_iter().all(|path| builtin.file(path).is_some()));
+            let mut ranges = manifest.files.iter().filter_map(|file| file.derived.as_ref()?.ranges.as_deref());
+            assert!(ranges.all(|path| builtin.file(path).is_some()));
         }
     }
 }

@@ -47,7 +47,9 @@ pub use fetch::{FetchError, Origins};
 pub use folder::{FileCheck, FileState};
 pub use golden::{GoldenError, GoldenTensors, GoldenVectors};
 pub use home::Home;
-pub use library::{LibraryFile, NativeLibrary, ONNX_RUNTIME, ONNX_RUNTIME_CUDA, OPENVINO, PlatformWheel};
+pub use library::{
+    CUDA_LIBRARIES, LibraryFile, NativeLibrary, ONNX_RUNTIME, ONNX_RUNTIME_CUDA, OPENVINO, PlatformWheel,
+};
 pub use manifest::{
     Batching, Derived, EmbeddingSpec, Exporter, FileSource, GoldenAnswers, GoldenSpec, HubSource, MANIFEST_LIMIT_BYTES,
     Manifest, ManifestError, ModelFile, Source, Task, TensorFiles, TokenizerSpec, Tolerance, UnwritableManifest,

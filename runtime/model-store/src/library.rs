@@ -1,5 +1,6 @@
 //! Native libraries that backends load at run time, out of pip wheels pinned for every platform.
 
+mod cuda;
 mod onnxruntime;
 mod openvino;
 
@@ -9,6 +10,7 @@ use crate::fetch::wheel::{self, Request};
 use crate::fetch::{Context, Wanted};
 use crate::folder::{CacheFolder, Depth};
 use crate::pin::Pin;
+pub use cuda::CUDA_LIBRARIES;
 pub use onnxruntime::{ONNX_RUNTIME, ONNX_RUNTIME_CUDA};
 pub use openvino::OPENVINO;
 
@@ -237,13 +239,13 @@ mod tests {
 
     #[test]
     fn tables_are_complete_and_unambiguous() {
-        for library in [&ONNX_RUNTIME, &ONNX_RUNTIME_CUDA, &OPENVINO] {
+        for library in [&ONNX_RUNTIME, &ONNX_RUNTIME_CUDA, &OPENVINO].into_iter().chain(CUDA_LIBRARIES) {
             for wheel in library.wheels {
                 assert!(wheel.tag.ends_with(if wheel.os == "macos" { "arm64" } else { wheel.arch }), "{}", wheel.tag);
                 let names: Vec<_> = wheel.files().map(|file| file.name).collect();
                 let unique: std::collections::BTreeSet<_> = names.iter().collect();
                 assert_eq!(unique.len(), names.len(), "{names:?} share one folder");
-                assert!(names.contains(&"LICENSE"), "{names:?}");
+                assert!(names.iter().any(|name| ["LICENSE", "License.txt"].contains(name)), "{names:?}");
             }
         }
     }
@@ -272,6 +274,19 @@ mod tests {
         assert_eq!(wheel.library.name, "libonnxruntime.so.1.31.1");
         assert!(wheel.files().any(|file| file.name == "libonnxruntime_providers_cuda.so"));
         assert!(matches!(ONNX_RUNTIME_CUDA.wheel_for("macos", "aarch64"), Err(StoreError::Platform { .. })));
+    }
+
+    #[test]
+    fn what_the_provider_loads_is_pinned_for_every_platform_that_it_is_built_for() {
+        for ours in ONNX_RUNTIME_CUDA.wheels {
+            let wheels = CUDA_LIBRARIES.map(|library| library.wheel_for(ours.os, ours.arch).expect("published"));
+            let names: Vec<_> = wheels.iter().flat_map(|wheel| wheel.files()).map(|file| file.name).collect();
+            for soname in
+                ["libcudart.so.13", "libcublas.so.13", "libcublasLt.so.13", "libcurand.so.10", "libcudnn.so.9"]
+            {
+                assert!(names.contains(&soname), "{soname} for {}", ours.arch);
+            }
+        }
     }
 
     #[test]

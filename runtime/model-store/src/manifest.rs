@@ -174,6 +174,8 @@ pub struct Derived {
     pub from: String,
     /// Path of the `config.json` that belongs to them.
     pub config: String,
+    /// Path of the ranges of activations, in the folder of the manifest; there for [`Exporter::BertOnnxInt8Static`] alone.
+    pub ranges: Option<String>,
 }
 
 /// What turns one model file into another; equal inputs give equal bytes on every machine.
@@ -185,6 +187,9 @@ pub enum Exporter {
     /// The same with large matrices as bytes: `bert-onnx-int8`, [`wisp_model_export::export_bert_int8`].
     #[serde(rename = "bert-onnx-int8")]
     BertOnnxInt8,
+    /// The same with bytes that are multiplied with bytes: `bert-onnx-int8-static`, [`wisp_model_export::export_bert_int8_static`].
+    #[serde(rename = "bert-onnx-int8-static")]
+    BertOnnxInt8Static,
 }
 
 /// How text becomes inputs.
@@ -339,6 +344,7 @@ impl Exporter {
         match self {
             Self::BertOnnx => "bert-onnx",
             Self::BertOnnxInt8 => "bert-onnx-int8",
+            Self::BertOnnxInt8Static => "bert-onnx-int8-static",
         }
     }
 
@@ -347,7 +353,7 @@ impl Exporter {
     pub const fn precision(self) -> Option<Precision> {
         match self {
             Self::BertOnnx => None,
-            Self::BertOnnxInt8 => Some(Precision::Int8),
+            Self::BertOnnxInt8 | Self::BertOnnxInt8Static => Some(Precision::Int8),
         }
     }
 }

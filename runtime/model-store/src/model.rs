@@ -5,13 +5,15 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use wisp_core::{Axis, ModelFormat, Precision};
+use wisp_model_export::ExportError;
+use wisp_model_export::calibration::Ranges;
 
 use crate::builtin::Builtin;
 use crate::golden::GOLDEN_LIMIT_BYTES;
 use crate::manifest::MANIFEST_LIMIT_BYTES;
 use crate::{
-    GoldenAnswers, GoldenTensors, GoldenVectors, Home, Manifest, ManifestError, Sha256Digest, StoreError, Task,
-    imported,
+    Derived, GoldenAnswers, GoldenTensors, GoldenVectors, Home, Manifest, ManifestError, Sha256Digest, StoreError,
+    Task, imported,
 };
 
 pub(crate) const MANIFEST_FILE: &str = "model.toml";
@@ -171,6 +173,14 @@ impl Model {
         GoldenTensors::parse(spec, tensors, &self.manifest.signature, &contents)
             .map(Some)
             .map_err(|source| StoreError::Golden { model: self.manifest.name.clone(), source })
+    }
+
+    /// The ranges of activations that a static int8 form is made with.
+    pub(crate) fn ranges(&self, recipe: &Derived) -> Result<Ranges, ExportError> {
+        let path = Path::new(recipe.ranges.as_deref().unwrap_or_default());
+        let text = self.small_file(&path.to_string_lossy());
+        let text = text.map_err(|error| ExportError::Ranges { path: path.to_owned(), reason: error.to_string() })?;
+        Ranges::parse(&text, path)
     }
 
     fn small_file(&self, path: &str) -> Result<Vec<u8>, StoreError> {

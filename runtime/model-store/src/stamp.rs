@@ -15,7 +15,8 @@ use crate::Sha256Digest;
 
 const FILE_NAME: &str = ".verified.json";
 
-/// The stamps of one cache folder, by path of the verified file.
+/// The stamps of one cache folder, by path of the verified file: relative for files in the folder, because the folder is known
+/// by several names where it is linked to, and absolute for others.
 #[derive(Debug)]
 pub(crate) struct Stamps {
     file: PathBuf,
@@ -44,18 +45,18 @@ impl Stamps {
 
     /// Whether the file, as it is now, was verified to have this digest.
     pub(crate) fn holds(&self, path: &Path, metadata: &Metadata, sha256: Sha256Digest) -> bool {
-        self.entries.get(&key(path)) == Some(&Stamp::of(metadata, sha256))
+        self.entries.get(&self.key(path)) == Some(&Stamp::of(metadata, sha256))
     }
 
     /// The file with this metadata was read and has this digest.
     pub(crate) fn set(&mut self, path: &Path, metadata: &Metadata, sha256: Sha256Digest) {
         let stamp = Stamp::of(metadata, sha256);
-        self.is_changed |= self.entries.insert(key(path), stamp) != Some(stamp);
+        self.is_changed |= self.entries.insert(self.key(path), stamp) != Some(stamp);
     }
 
     /// The file is not what it was.
     pub(crate) fn forget(&mut self, path: &Path) {
-        self.is_changed |= self.entries.remove(&key(path)).is_some();
+        self.is_changed |= self.entries.remove(&self.key(path)).is_some();
     }
 
     /// Writes the stamps if there is anything new. A cache that is read-only works without them: its files are hashed at every start.
@@ -72,14 +73,24 @@ impl Stamps {
     }
 
     fn try_save(&self) -> std::io::Result<()> {
-        let folder = self.file.parent().unwrap_or(Path::new("."));
+        let folder = self.folder();
         fs::create_dir_all(folder)?;
         // Readable by others, as everything else in the cache: it is often filled by one user and read by another.
         let readable = fs::Permissions::from_mode(0o644);
         let mut incoming = tempfile::Builder::new().permissions(readable).tempfile_in(folder)?;
-        serde_json::to_writer_pretty(&mut incoming, &self.entries)?;
+        // Files elsewhere come and go; what is gone would be read at every start for ever.
+        let kept: BTreeMap<_, _> = self.entries.iter().filter(|(path, _)| folder.join(path).exists()).collect();
+        serde_json::to_writer_pretty(&mut incoming, &kept)?;
         incoming.persist(&self.file)?;
         Ok(())
+    }
+
+    fn folder(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new("."))
+    }
+
+    fn key(&self, path: &Path) -> String {
+        path.strip_prefix(self.folder()).unwrap_or(path).to_string_lossy().into_owned()
     }
 }
 
@@ -95,10 +106,6 @@ impl Stamp {
             device: metadata.dev(),
         }
     }
-}
-
-fn key(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -131,6 +138,29 @@ mod tests {
         let swapped = fs::metadata(&path).expect("moved");
         assert_eq!((swapped.len(), swapped.mtime()), (metadata.len(), metadata.mtime()));
         assert!(!loaded.holds(&path, &swapped, sha256));
+    }
+
+    #[test]
+    fn stamps_hold_under_every_name_of_the_folder_and_not_for_files_that_are_gone() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let real = folder.path().join("real");
+        fs::create_dir(&real).expect("new folder");
+        let (inside, elsewhere) = (real.join("weights"), folder.path().join("elsewhere"));
+        let sha256 = Sha256Digest::of(b"weights");
+        let mut stamps = Stamps::load(&real);
+        for path in [&inside, &elsewhere] {
+            fs::write(path, b"weights").expect("writable");
+            stamps.set(path, &fs::metadata(path).expect("written"), sha256);
+        }
+        fs::remove_file(&elsewhere).expect("was written");
+        stamps.save();
+
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&real, &link).expect("a link");
+        let loaded = Stamps::load(&link);
+        let metadata = fs::metadata(&inside).expect("written");
+        assert!(loaded.holds(&link.join("weights"), &metadata, sha256));
+        assert_eq!(loaded.entries.len(), 1, "{:?}", loaded.entries);
     }
 
     #[test]

@@ -13,7 +13,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wisp-model-export", &[]),
     ("wisp-model-store", &["wisp-core", "wisp-model-export"]),
     ("wisp-host", &["wisp-core", "wisp-scheduler"]),
-    ("wisp-engine", &["wisp-core", "wisp-backends", "wisp-host", "wisp-model-store", "wisp-scheduler"]),
+    (
+        "wisp-engine",
+        &["wisp-core", "wisp-backends", "wisp-host", "wisp-model-export", "wisp-model-store", "wisp-scheduler"],
+    ),
     ("wisp-proto", &[]),
     ("wisp-server", &["wisp-core", "wisp-engine", "wisp-proto"]),
     ("wisp-bench", &["wisp-core", "wisp-engine", "wisp-host", "wisp-model-store", "wisp-proto", "wisp-scheduler"]),
@@ -27,7 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// What tests and benchmarks may use beside that.
 const TEST_LAYERS: &[(&str, &[&str])] = &[
     ("wisp-backends", &["wisp-model-store", "wisp-testing"]),
-    ("wisp-engine", &["wisp-model-export", "wisp-testing"]),
+    ("wisp-engine", &["wisp-testing"]),
     ("wisp-server", &["wisp-testing"]),
     ("wisp-bench", &["wisp-testing"]),
     ("wisp-cli", &["wisp-proto", "wisp-testing"]),

@@ -64,7 +64,6 @@ impl BertKeys {
             return Err(format!("type_vocab_size is 0; {architecture} has at least one token type"));
         }
         Ok(EncoderConfig {
-            architecture,
             names,
             numbering,
             vocabulary: self.vocab_size,

@@ -7,8 +7,6 @@ use super::{bert, distilbert, roberta};
 /// The facts that an encoder is loaded by.
 #[derive(Debug)]
 pub(super) struct EncoderConfig {
-    /// `model_type` of the file.
-    pub(super) architecture: &'static str,
     pub(super) names: Names,
     /// How tokens are numbered for the table of positions.
     pub(super) numbering: Numbering,
@@ -126,10 +124,10 @@ mod tests {
     #[test]
     fn each_architecture_reads_its_own_keys() {
         let bert = EncoderConfig::parse(BERT).expect("is a bert");
-        assert_eq!((bert.architecture, bert.max_tokens(), bert.token_types), ("bert", 16, 2));
+        assert_eq!((bert.max_tokens(), bert.token_types), (16, 2));
         let roberta = EncoderConfig::parse(&BERT.replace("\"bert\"", "\"roberta\"")).expect("is a roberta");
         // Numbers 0 and 1 are below the padding token's own.
-        assert_eq!((roberta.architecture, roberta.max_tokens()), ("roberta", 14));
+        assert_eq!(roberta.max_tokens(), 14);
         let distilbert = r#"{"model_type": "distilbert", "vocab_size": 8, "dim": 12, "n_layers": 1, "n_heads": 3,
             "hidden_dim": 4, "activation": "relu", "max_position_embeddings": 16}"#;
         let distilbert = EncoderConfig::parse(distilbert).expect("is a distilbert");

@@ -42,7 +42,6 @@ struct DistilBertKeys {
 pub(super) fn config(keys: serde_json::Value) -> Result<EncoderConfig, String> {
     let keys: DistilBertKeys = serde_json::from_value(keys).map_err(|error| error.to_string())?;
     Ok(EncoderConfig {
-        architecture: "distilbert",
         names: NAMES,
         numbering: Numbering::FromZero,
         vocabulary: keys.vocab_size,

@@ -1,9 +1,8 @@
 //! Compares what the manifest promises with what the model computes.
 
-use wisp_core::{Axis, BackendError, DataType, LoadRequest, TensorSpec};
+use wisp_core::{Axis, BackendError, DataType, LoadRequest, Signature, TensorSpec};
 
 use super::config::EncoderConfig;
-use super::model_error;
 
 /// Token ids, `i64 [rows, length]`, by the name that every exporter uses.
 pub(super) const IDS: &str = "input_ids";
@@ -30,52 +29,24 @@ pub(super) fn check(
     labels: Option<usize>,
     request: &LoadRequest<'_>,
 ) -> Result<(), BackendError> {
-    check_inputs(config, request)?;
-    for output in &request.signature.outputs {
-        let name = &output.name;
-        let (rank, width) = match name.as_str() {
-            _ if is_fused(request, output) => (2, config.hidden_size),
-            HIDDEN => (3, config.hidden_size),
-            LOGITS => (2, labels.unwrap_or_default()),
-            _ => {
-                let reason =
-                    format!("the manifest declares output `{name}`, which is none of `{HIDDEN}`, `{LOGITS}` or fused");
-                return Err(model_error(request, reason));
-            }
-        };
-        let fits = |axis: &Axis| matches!(axis, Axis::Free) || *axis == Axis::Fixed(width);
-        if output.data_type != DataType::F32 || output.shape.len() != rank || !output.shape.last().is_some_and(fits) {
-            let (data_type, shape) = (output.data_type, output.shape_text());
-            let reason = format!(
-                "the manifest declares output `{name}` as {data_type} {shape}; the model has f32 with {rank} axes, the last {width} wide"
-            );
-            return Err(model_error(request, reason));
-        }
+    let spec = |name: &str, data_type, shape: &[Axis]| TensorSpec {
+        name: name.to_owned(),
+        data_type,
+        shape: shape.to_vec(),
+        below: None,
+    };
+    let is_typed = config.token_types > 0 && request.signature.input(TYPES).is_some();
+    let inputs = [IDS, MASK].into_iter().chain(is_typed.then_some(TYPES));
+    let width = Axis::Fixed(config.hidden_size);
+    let mut outputs = vec![spec(HIDDEN, DataType::F32, &[Axis::Free, Axis::Free, width])];
+    outputs.extend(labels.map(|labels| spec(LOGITS, DataType::F32, &[Axis::Free, Axis::Fixed(labels)])));
+    for fused in request.fused_outputs {
+        // A fused output may take the name of one that the model has by itself.
+        outputs.retain(|output| output.name != fused.name);
+        outputs.push(spec(&fused.name, DataType::F32, &[Axis::Free, width]));
     }
-    Ok(())
-}
-
-fn check_inputs(config: &EncoderConfig, request: &LoadRequest<'_>) -> Result<(), BackendError> {
-    let inputs = &request.signature.inputs;
-    for name in [IDS, MASK] {
-        if !inputs.iter().any(|input| input.name == name) {
-            let reason = format!("the manifest declares no input `{name}`; add it as i64 of shape [-1, -1]");
-            return Err(model_error(request, reason));
-        }
-    }
-    for TensorSpec { name, data_type, shape, .. } in inputs {
-        let is_known = name == IDS || name == MASK || (name == TYPES && config.token_types > 0);
-        if !is_known {
-            let reason =
-                format!("the manifest declares input `{name}`, which a {} encoder does not have", config.architecture);
-            return Err(model_error(request, reason));
-        }
-        if *data_type != DataType::I64 || shape.len() != 2 {
-            let reason = format!("the manifest declares input `{name}` as other than i64 of shape [-1, -1]");
-            return Err(model_error(request, reason));
-        }
-    }
-    Ok(())
+    let inputs = inputs.map(|input| spec(input, DataType::I64, &[Axis::Free, Axis::Free])).collect();
+    request.check_promises(&Signature { inputs, outputs })
 }
 
 fn is_fused(request: &LoadRequest<'_>, output: &TensorSpec) -> bool {

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device as CandleDevice, Tensor as CandleTensor};
 use wisp_core::{
     BackendError, BackendId, Batch, DataType, Layout, LoadRequest, NamedTensor, PackedBatch, Placement, Session,
-    SessionInfo, Tensor, TensorSpec,
+    SessionInfo, Tensor, TensorSpec, check_lengths,
 };
 
 use super::config::EncoderConfig;
@@ -57,14 +57,10 @@ impl CandleSession {
 
     fn run_padded(&self, inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>, BackendError> {
         self.info.signature.check_inputs(inputs)?;
+        check_lengths(&inputs.iter().collect::<Vec<_>>(), &[0, 1]).map_err(BackendError::Input)?;
         let (ids, mask) = (find(inputs, IDS)?, find(inputs, MASK)?);
-        let shape = ids.shape();
-        if let Some(input) = inputs.iter().find(|input| input.tensor.shape() != shape) {
-            let (name, actual) = (&input.name, input.tensor.shape());
-            return Err(BackendError::Input(format!("input `{name}` has shape {actual:?}, `{IDS}` has {shape:?}")));
-        }
         // The signature fixes the rank at two and refuses empty axes.
-        let (count, length) = (shape[0], shape[1]);
+        let (count, length) = (ids.shape()[0], ids.shape()[1]);
         let rows = PackedRows::of_padded(ids.view()?, mask.view()?, length, self.config.numbering);
         let computed = self.compute(ids, find(inputs, TYPES).ok(), rows)?;
         self.outputs(&computed, count, &[count, length])

@@ -68,8 +68,8 @@ pub(crate) enum CudaMissing {
     },
     /// A library of the toolkit is nowhere.
     #[error(
-        "{soname} is missing: it is neither known to the loader nor in {searched}; install the CUDA toolkit or the Python \
-         package {package}, and put its folder on LD_LIBRARY_PATH"
+        "{soname} is missing: it is neither known to the loader nor in {searched}; fetch it with `wisp models pull MODEL --cuda`, \
+         or install the CUDA toolkit or the Python package {package} and put its folder on LD_LIBRARY_PATH"
     )]
     NoLibrary {
         /// The library.

@@ -43,12 +43,28 @@ impl Recipe {
     /// Reads the model and compiles it for one shape. The core has its properties already.
     pub(super) fn compile(&self, core: &mut Core, shape: Option<StaticShape>) -> Result<Compiled, BackendError> {
         let begun_at = Instant::now();
-        let mut model = read(core, &self.model, &self.file)?;
+        let mut model = self.read(core)?;
+        let compiled = self.compile_read(core, &mut model, shape)?;
+        Ok(Compiled { took: begun_at.elapsed(), ..compiled })
+    }
+
+    fn read(&self, core: &mut Core) -> Result<Model, BackendError> {
+        read(core, &self.model, &self.file)
+    }
+
+    /// Compiles a model that was read. It may have been compiled for another shape before.
+    fn compile_read(
+        &self,
+        core: &mut Core,
+        model: &mut Model,
+        shape: Option<StaticShape>,
+    ) -> Result<Compiled, BackendError> {
+        let begun_at = Instant::now();
         if let Some(shape) = shape {
-            self.reshape(&mut model, shape)?;
+            self.reshape(model, shape)?;
         }
         let name = device::name(self.device);
-        let compiled = core.compile_model(&model, DeviceType::from(name.as_str())).map_err(|error| {
+        let compiled = core.compile_model(model, DeviceType::from(name.as_str())).map_err(|error| {
             let reason = message(&error);
             if value::is_out_of_memory(&reason) {
                 return BackendError::OutOfMemory { backend: BackendId::OpenVino, device: self.device, reason };
@@ -93,14 +109,22 @@ pub(super) struct CompiledModels {
 pub(super) fn compile(mut core: Core, request: &LoadRequest<'_>) -> Result<CompiledModels, BackendError> {
     check_device(&core, request)?;
     configure(&mut core, request)?;
-    check_promises(&read(&mut core, request.model, request.file)?, request)?;
-
     let recipe = Recipe::of(request);
+    let begun_at = Instant::now();
+    // Read once for everything: that takes as long as compiling what is kept already.
+    let mut model = recipe.read(&mut core)?;
+    let reading_took = begun_at.elapsed();
+    request.check_promises(&signature(&model, request.model, request.file)?)?;
+
     let mut shapes: Vec<_> = shapes::ascending(request.static_shapes).into_iter().map(Some).collect();
     if shapes.is_empty() {
         shapes.push(None);
     }
-    let models = shapes.into_iter().map(|shape| recipe.compile(&mut core, shape)).collect::<Result<Vec<_>, _>>()?;
+    let models = shapes.into_iter().map(|shape| {
+        let compiled = recipe.compile_read(&mut core, &mut model, shape)?;
+        Ok(Compiled { took: reading_took + compiled.took, ..compiled })
+    });
+    let models = models.collect::<Result<Vec<_>, BackendError>>()?;
     let device = placed_on(&models[0].model, request)?;
     check_precision(&models[0].model, request)?;
     Ok(CompiledModels { core, recipe, models, device })
@@ -148,46 +172,6 @@ fn spec(port: &Node, model: &str, file: &Path) -> Result<TensorSpec, BackendErro
         _ => Axis::Free,
     };
     Ok(TensorSpec { name, data_type, shape: shape.get_dimensions().iter().map(axis).collect(), below: None })
-}
-
-/// Compares what the manifest promises with what the file has, so that a swapped file fails at load and not at run.
-fn check_promises(model: &Model, request: &LoadRequest<'_>) -> Result<(), BackendError> {
-    let found = signature(model, request.model, request.file)?;
-    let broken = |reason: String| BackendError::Model {
-        model: request.model.to_owned(),
-        file: request.file.to_owned(),
-        reason: format!("{reason}; the manifest and the file do not belong together"),
-    };
-    for (kind, promised, found) in
-        [("input", &request.signature.inputs, &found.inputs), ("output", &request.signature.outputs, &found.outputs)]
-    {
-        for spec in promised {
-            let other = found.iter().find(|other| other.name == spec.name).ok_or_else(|| {
-                let names: Vec<_> = found.iter().map(|other| other.name.as_str()).collect();
-                broken(format!("{kind} `{}` does not exist, there are {}", spec.name, names.join(", ")))
-            })?;
-            if other.data_type != spec.data_type || !agree(&spec.shape, &other.shape) {
-                return Err(broken(format!(
-                    "{kind} `{}` is {} {}, not {} {}",
-                    spec.name,
-                    other.data_type,
-                    other.shape_text(),
-                    spec.data_type,
-                    spec.shape_text()
-                )));
-            }
-        }
-    }
-    if let Some(extra) = found.inputs.iter().find(|other| request.signature.input(&other.name).is_none()) {
-        return Err(broken(format!("input `{}` is needed and not declared", extra.name)));
-    }
-    Ok(())
-}
-
-/// Whether two shapes can be the same; a free axis agrees with any length.
-fn agree(promised: &[Axis], found: &[Axis]) -> bool {
-    promised.len() == found.len()
-        && promised.iter().zip(found).all(|pair| !matches!(pair, (Axis::Fixed(a), Axis::Fixed(b)) if a != b))
 }
 
 fn check_device(core: &Core, request: &LoadRequest<'_>) -> Result<(), BackendError> {

@@ -41,13 +41,14 @@ pub(super) struct Gpus {
 }
 
 /// Looks for everything that a GPU session needs, in the order in which it is needed: driver, CUDA libraries, a build of ONNX
-/// Runtime with CUDA, its provider. `library` is what opening ONNX Runtime led to, `path` where it lies or should.
-pub(super) fn find(library: Result<&Library, String>, path: Option<&Path>) -> Gpus {
+/// Runtime with CUDA, its provider. `library` is what opening ONNX Runtime led to, `path` where it lies or should, `cuda` where
+/// NVIDIA's libraries were put for it.
+pub(super) fn find(library: Result<&Library, String>, path: Option<&Path>, cuda: &[PathBuf]) -> Gpus {
     let folder = path.and_then(Path::parent);
     let needs = CudaNeeds {
         version: CudaVersion { major: 13, minor: 0 },
         libraries: &LIBRARIES,
-        folders: library_folders(folder),
+        folders: library_folders(cuda, folder),
     };
     let finding = cuda::look(&needs);
     let missing = match (finding.missing, library) {
@@ -108,10 +109,10 @@ pub(super) fn provider(index: u32, request: &LoadRequest<'_>) -> Result<Executio
     Ok(provider.build().error_on_failure())
 }
 
-/// Where CUDA libraries lie when the loader does not know them: beside ONNX Runtime, in the folders of NVIDIA's Python packages
-/// next to that of onnxruntime-gpu, and in the toolkit's default folder.
-fn library_folders(onnxruntime: Option<&Path>) -> Vec<PathBuf> {
-    let mut folders = Vec::new();
+/// Where CUDA libraries lie when the loader does not know them: where they were put, beside ONNX Runtime, in the folders of
+/// NVIDIA's Python packages next to that of onnxruntime-gpu, and in the toolkit's default folder.
+fn library_folders(cuda: &[PathBuf], onnxruntime: Option<&Path>) -> Vec<PathBuf> {
+    let mut folders = cuda.to_vec();
     if let Some(folder) = onnxruntime {
         folders.push(folder.to_owned());
         if let Some(packages) = folder.ancestors().nth(2) {

@@ -24,10 +24,23 @@ pub(super) fn signature(library: &Library, file: &Path) -> Result<Signature, Bac
             file: file.to_owned(),
             reason: error.to_string(),
         })?;
-    let specs = |kind: &str, outlets: &[Outlet]| -> Result<Vec<TensorSpec>, BackendError> {
-        outlets.iter().map(|outlet| spec(kind, outlet)).collect()
-    };
-    Ok(Signature { inputs: specs("input", session.inputs())?, outputs: specs("output", session.outputs())? })
+    of_outlets(session.inputs(), session.outputs())
+}
+
+/// The signature of a loaded graph, less the outputs that nobody asked for: they may be of types that Wisp does not pass.
+pub(super) fn promised(session: &Session, wanted: &Signature) -> Result<Signature, BackendError> {
+    let is_wanted = |outlet: &&Outlet| wanted.outputs.iter().any(|spec| spec.name == outlet.name());
+    match session.outputs().iter().filter(is_wanted).count() == wanted.outputs.len() {
+        true => of_outlets(session.inputs(), session.outputs().iter().filter(is_wanted)),
+        // One is missing; which, and what there is instead, shows in all of them.
+        false => of_outlets(session.inputs(), session.outputs()),
+    }
+}
+
+fn of_outlets<'o>(inputs: &[Outlet], outputs: impl IntoIterator<Item = &'o Outlet>) -> Result<Signature, BackendError> {
+    let inputs = inputs.iter().map(|outlet| spec("input", outlet)).collect::<Result<_, _>>()?;
+    let outputs = outputs.into_iter().map(|outlet| spec("output", outlet)).collect::<Result<_, _>>()?;
+    Ok(Signature { inputs, outputs })
 }
 
 fn spec(kind: &str, outlet: &Outlet) -> Result<TensorSpec, BackendError> {

@@ -10,7 +10,7 @@ use wisp_core::{
 };
 
 use super::library::Library;
-use super::{binding, failure, value};
+use super::{binding, failure, inspect, value};
 
 pub(super) struct OrtSession {
     session: Session,
@@ -58,7 +58,7 @@ impl Running {
 
 impl OrtSession {
     pub(super) fn new(session: Session, library: &Library, request: &LoadRequest<'_>) -> Result<Self, BackendError> {
-        check_promises(&session, request)?;
+        request.check_promises(&inspect::promised(&session, request.signature)?)?;
         let info = SessionInfo {
             placement: Placement { backend: BackendId::Ort, device: request.device },
             precision: request.precision,
@@ -127,34 +127,6 @@ fn take(mut outputs: SessionOutputs<'_>, signature: &Signature) -> Result<Vec<Na
         Ok(NamedTensor::new(&*spec.name, value::into_tensor(value)?))
     };
     signature.outputs.iter().map(take).collect()
-}
-
-/// Compares what the manifest promises with what the graph has, so that a swapped file fails at load and not at run.
-fn check_promises(session: &Session, request: &LoadRequest<'_>) -> Result<(), BackendError> {
-    let broken = |reason: String| BackendError::Model {
-        model: request.model.to_owned(),
-        file: request.file.to_owned(),
-        reason: format!("{reason}; the manifest and the file do not belong together"),
-    };
-    for (kind, specs, outlets) in [
-        ("input", &request.signature.inputs, session.inputs()),
-        ("output", &request.signature.outputs, session.outputs()),
-    ] {
-        for spec in specs {
-            let outlet = outlets.iter().find(|outlet| outlet.name() == spec.name).ok_or_else(|| {
-                let names: Vec<_> = outlets.iter().map(|outlet| outlet.name()).collect();
-                broken(format!("{kind} `{}` does not exist, there are {}", spec.name, names.join(", ")))
-            })?;
-            let found = outlet.dtype().tensor_type().and_then(value::data_type);
-            if found != Some(spec.data_type) {
-                return Err(broken(format!("{kind} `{}` is {}, not {}", spec.name, outlet.dtype(), spec.data_type)));
-            }
-        }
-    }
-    if let Some(extra) = session.inputs().iter().find(|outlet| request.signature.input(outlet.name()).is_none()) {
-        return Err(broken(format!("input `{}` is needed and not declared", extra.name())));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

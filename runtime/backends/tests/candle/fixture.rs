@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 use wisp_backends::Libraries;
 use wisp_core::{
-    Axis, Backend, BackendError, BackendId, Batch, DataType, Device, FusedOutput, LoadRequest, ModelFormat,
-    NamedTensor, PackedBatch, Pooling, Precision, Session, Signature, Tensor, TensorSpec,
+    Axis, Backend, BackendError, BackendId, Batch, DataType, FusedOutput, LoadRequest, ModelFormat, NamedTensor,
+    PackedBatch, Pooling, Precision, Session, Signature, Tensor, TensorSpec,
 };
 
 const NAMES: [&str; 6] =
@@ -83,19 +83,9 @@ impl Fixture {
         change: impl FnOnce(&mut LoadRequest<'a>),
     ) -> Result<Box<dyn Session>, BackendError> {
         let mut request = LoadRequest {
-            model: self.name,
-            file: &self.file,
-            format: ModelFormat::Safetensors,
             architecture: Some(&self.architecture),
-            signature: &self.signature,
             fused_outputs: &self.fused,
-            device: Device::Cpu,
-            precision: Precision::F32,
-            threads: 1,
-            ragged: None,
-            static_shapes: &[],
-            compiled: None,
-            memory_limit_bytes: None,
+            ..LoadRequest::plain(self.name, &self.file, ModelFormat::Safetensors, &self.signature)
         };
         change(&mut request);
         backend().load(&request)

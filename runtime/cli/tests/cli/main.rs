@@ -2,6 +2,7 @@
 
 mod bench;
 mod embed;
+mod environment;
 mod libraries;
 mod models;
 mod serve;

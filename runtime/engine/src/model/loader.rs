@@ -55,7 +55,8 @@ impl<'a> Loader<'a> {
         Ok(Subject { tokenizer, labels, golden })
     }
 
-    fn has_companions(&self) -> bool {
+    /// Whether tokenizer, configuration and labels are here.
+    pub(crate) fn has_companions(&self) -> bool {
         let is_here = |file: &FileCheck| matches!(file.state, FileState::Verified | FileState::Unchecked);
         let installed = self.store.installed(self.model);
         self.model

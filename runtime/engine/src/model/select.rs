@@ -1,13 +1,14 @@
 //! Choosing the precision at a placement: of what is proven there, the fastest.
 
 use wisp_core::{Backend, Device, Placement, Precision, Session};
-use wisp_model_store::{Manifest, ModelFile};
+use wisp_model_store::{GoldenAnswers, GoldenSpec, Manifest, ModelFile};
 
 use super::ProvenFile;
 use super::loader::{Loader, Subject};
+use super::subject::LateSubject;
 use crate::config::PrecisionChoice;
 use crate::proof::cache::{Outcome, ProofKey};
-use crate::proof::{Proof, ProofError, ProofScope, prove, prove_golden};
+use crate::proof::{Proof, ProofError, prove, prove_quickly};
 
 /// A session that is loaded, proven, and chosen.
 pub(crate) struct Chosen {
@@ -60,7 +61,7 @@ impl std::fmt::Display for Candidate<'_> {
 /// What is wrong with this placement, in one line.
 pub(crate) fn select(
     loader: &Loader<'_>,
-    subject: &Subject,
+    subject: &LateSubject<'_>,
     placement: Placement,
     choice: PrecisionChoice,
 ) -> Result<Chosen, String> {
@@ -81,7 +82,7 @@ pub(crate) fn select(
 /// What is wrong with this placement, in one line.
 pub(super) fn prove_anew(
     loader: &Loader<'_>,
-    subject: &Subject,
+    subject: &LateSubject<'_>,
     placement: Placement,
     precision: Precision,
 ) -> Result<Vec<ProvenFile>, String> {
@@ -175,7 +176,7 @@ fn cost(tried: &Tried<'_>) -> f64 {
 /// One placement, with everything that its candidates have in common.
 struct Place<'a> {
     loader: &'a Loader<'a>,
-    subject: &'a Subject,
+    subject: &'a LateSubject<'a>,
     backend: Box<dyn Backend>,
     placement: Placement,
     /// The precisions that the device computes in.
@@ -186,7 +187,7 @@ struct Place<'a> {
 
 impl<'a> Place<'a> {
     /// Looks for backend and device.
-    fn find(loader: &'a Loader<'a>, subject: &'a Subject, placement: Placement) -> Result<Self, String> {
+    fn find(loader: &'a Loader<'a>, subject: &'a LateSubject<'a>, placement: Placement) -> Result<Self, String> {
         let backend = loader.backend(placement)?;
         let report = backend.report(placement.device);
         if let Some(missing) = report.as_ref().and_then(|report| report.missing.clone()) {
@@ -209,17 +210,23 @@ impl<'a> Place<'a> {
 
     /// Without golden vectors there is nothing to remember: loading is all there is to a proof.
     fn is_kept(&self) -> bool {
-        self.subject.golden.is_some()
+        let manifest = &self.loader.model.manifest;
+        let is_usable = |golden: &GoldenSpec| match golden.answers {
+            GoldenAnswers::Texts { .. } => manifest.tokenizer.is_some(),
+            GoldenAnswers::Tensors { .. } => true,
+        };
+        manifest.golden.as_ref().is_some_and(is_usable)
     }
 
     fn prove<'m>(&self, candidate: Candidate<'m>) -> Tried<'m> {
-        let mut session = match self.open(candidate) {
-            Ok(session) => session,
+        let opened = self.open(candidate).and_then(|session| Ok((session, self.subject.get()?)));
+        let (mut session, Subject { golden, tokenizer, .. }) = match opened {
+            Ok(opened) => opened,
             // May be mended by the next start: another file, a free device.
             Err(reason) => return Tried { candidate, outcome: Outcome::Refused { reason }, session: None },
         };
         self.loader.progress.step(&format!("proving {candidate} on {}", self.placement), None);
-        let proven = prove(session.as_mut(), self.loader.model, self.subject.golden.as_ref());
+        let proven = prove(session.as_mut(), self.loader.model, golden.as_ref(), tokenizer.as_ref());
         let (outcome, session) = match proven {
             Ok(proof) => (Outcome::Proven(proof), Some(session)),
             // A session that failed has shown nothing that holds for the next one.
@@ -250,9 +257,8 @@ impl<'a> Place<'a> {
             None => {
                 let mut session = self.open(candidate)?;
                 // Proven before; that this very session computes the same is looked at every time, and warms it up.
-                if let Some(golden) = &self.subject.golden {
-                    prove_golden(session.as_mut(), self.loader.model, golden, ProofScope::Quick)
-                        .map_err(|error| error.to_string())?;
+                if let Some(golden) = &self.subject.get()?.golden {
+                    prove_quickly(session.as_mut(), self.loader.model, golden).map_err(|error| error.to_string())?;
                 }
                 session
             }

@@ -1,7 +1,10 @@
 //! The engine with real guests and the real model.
 
+mod calibration;
+mod changed;
 mod graphs;
 mod hostile;
+mod precision;
 mod proofs;
 mod reference;
 mod sharing;

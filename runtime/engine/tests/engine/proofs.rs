@@ -6,22 +6,11 @@ use wisp_core::{BackendId, Device, Placement, Pooling, Precision};
 use wisp_engine::{
     Config, Engine, ImportError, ImportRequest, Outcome, PrecisionChoice, Proof, Verdict, import, prove_model,
 };
-use wisp_model_store::{Access, Home, NoProgress, Store};
+use wisp_model_store::{NoProgress, Store};
 use wisp_testing::{MODEL, RealModel};
 
+use crate::changed::{ON_OPENVINO, ON_ORT, configured, store_beside, with_manifest};
 use crate::graphs::{self, Behaviour};
-
-const ON_OPENVINO: Placement = Placement { backend: BackendId::OpenVino, device: Device::Cpu };
-const ON_ORT: Placement = Placement { backend: BackendId::Ort, device: Device::Cpu };
-
-/// A store of its own that finds the libraries of the real one.
-fn store_beside(real: &RealModel, folder: &Path) -> Store {
-    let libraries = folder.join("libraries");
-    if !libraries.exists() {
-        std::os::unix::fs::symlink(real.store.home().libraries(), libraries).expect("a link");
-    }
-    Store::new(Home::at(folder), Access::Offline)
-}
 
 fn request(file: std::path::PathBuf, name: &str) -> ImportRequest {
     ImportRequest {
@@ -131,70 +120,13 @@ fn golden_answers_that_are_not_the_models_are_refused() {
     assert!(refused.starts_with("golden vectors: case 3 has cosine"), "{refused}");
 }
 
-/// The real model under another manifest.
-fn with_manifest(real: &RealModel, folder: &Path, change: impl Fn(String) -> String) -> String {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models").join(MODEL);
-    let changed = folder.join("model");
-    std::fs::create_dir_all(changed.join("golden")).expect("a folder");
-    for file in ["golden/sentences.json", "golden/reference.npy"] {
-        std::fs::copy(source.join(file), changed.join(file)).expect("copied");
-    }
-    let text = std::fs::read_to_string(source.join("model.toml")).expect("the manifest");
-    std::fs::write(changed.join("model.toml"), change(text)).expect("written");
-    for file in real.store.installed(&real.model) {
-        let link = changed.join(&file.path);
-        std::os::unix::fs::symlink(&file.location, link).expect("a link");
-    }
-    changed.display().to_string()
-}
-
-fn on_openvino(source: &str, precision: PrecisionChoice) -> Config {
-    let mut config = Config::default();
-    let model = config.models.get_mut(MODEL).expect("the default model");
-    (model.source, model.placement, model.precision) = (source.to_owned(), vec![ON_OPENVINO], precision);
-    config
-}
-
-#[test]
-fn a_tighter_tolerance_changes_what_auto_chooses_and_what_may_be_asked_for() {
-    let test = "a_tighter_tolerance_changes_what_auto_chooses_and_what_may_be_asked_for";
-    let Some(real) = RealModel::get(test) else { return };
-    let folder = tempfile::tempdir().expect("temporary folder");
-    let store = store_beside(&real, folder.path());
-    let tight = |text: String| {
-        let keep = |line: &str| match line.split_once(" = { min_cosine") {
-            Some((precision @ ("f16" | "bf16" | "int8"), _)) => {
-                format!("{precision} = {{ min_cosine = 0.9999999, max_abs_error = 1e-7 }}")
-            }
-            _ => line.to_owned(),
-        };
-        text.lines().map(keep).collect::<Vec<_>>().join("\n")
-    };
-    let source = with_manifest(&real, folder.path(), tight);
-    let start = |precision| Engine::start(on_openvino(&source, precision), &store, &NoProgress);
-
-    let engine = start(PrecisionChoice::Auto).unwrap_or_else(|error| panic!("{error}"));
-    let model = &engine.models()[0];
-    assert_eq!(model.precision, Precision::F32, "{}", model.reason);
-    assert!(model.reason.contains("int8 (model-int8.onnx): golden vectors: case"), "{}", model.reason);
-    assert!(model.proof.batching.padding.is_proven(), "{:?}", model.proof.batching);
-
-    let error = start(PrecisionChoice::Exactly(Precision::Int8)).err().expect("is not proven").to_string();
-    assert!(error.contains("int8 must reach 0.9999999"), "{error}");
-
-    // With the tolerances of the manifest, the same machine proves what it refused, and may be told to use it.
-    let real_source = on_openvino(MODEL, PrecisionChoice::Exactly(Precision::Int8));
-    let engine = Engine::start(real_source, &real.store, &NoProgress).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(engine.models()[0].precision, Precision::Int8);
-}
-
 #[test]
 fn a_proof_is_made_once_and_kept() {
     let Some(real) = RealModel::get("a_proof_is_made_once_and_kept") else { return };
     let folder = tempfile::tempdir().expect("temporary folder");
     let store = store_beside(&real, folder.path());
     let source = with_manifest(&real, folder.path(), |text| text);
-    let config = || on_openvino(&source, PrecisionChoice::Auto);
+    let config = || configured(&source, ON_OPENVINO, PrecisionChoice::Auto);
     let first = Engine::start(config(), &store, &NoProgress).unwrap_or_else(|error| panic!("{error}"));
     let kept = wisp_engine::proofs(&store);
     assert!(kept.len() >= 2, "f32 and int8 at least: {kept:?}");
@@ -252,6 +184,8 @@ fn models_share_the_memory_of_a_device_and_the_one_that_does_not_fit_says_so() {
     let mut config = Config::default();
     let first = config.models.get_mut(MODEL).expect("the default model");
     first.placement = vec![Placement { backend: BackendId::Candle, device: Device::Cpu }];
+    // Whatever is fastest here: what shares the memory is 91 MB twice.
+    first.precision = PrecisionChoice::Exactly(Precision::F32);
     let second = wisp_engine::ModelConfig { placement: vec![ON_ORT], ..first.clone() };
     config.models.insert("second".to_owned(), second);
     let start = |memory_bytes| {

@@ -84,6 +84,7 @@ pub(super) struct DerivedTable {
     pub(super) exporter: Spanned<Exporter>,
     pub(super) from: Spanned<String>,
     pub(super) config: Spanned<String>,
+    pub(super) ranges: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,6 @@
 //! Fetches and derives what is missing of a model, alone in its cache folder.
 
-use std::path::Path;
+use wisp_model_export::{ExportError, ExportRequest, export_bert, export_bert_int8, export_bert_int8_static};
 
 use super::{Access, Store, locate};
 use crate::fetch::{self, Context, Wanted};
@@ -142,7 +142,8 @@ fn derive(
     let (weights, config) = (ingredient(&recipe.from), ingredient(&recipe.config));
     let output = lock.workspace().join("derived");
     progress.step(&format!("building {} from {}", file.path, recipe.from), None);
-    export(recipe.exporter, &weights, &config, &output).map_err(|source| StoreError::Export {
+    let request = ExportRequest { weights: &weights, config: &config, output: &output };
+    export(model, recipe, &request).map_err(|source| StoreError::Export {
         model: model.manifest.name.clone(),
         path: file.path.clone(),
         source: Box::new(source),
@@ -159,16 +160,11 @@ fn derive(
     Ok(())
 }
 
-fn export(
-    exporter: Exporter,
-    weights: &Path,
-    config: &Path,
-    output: &Path,
-) -> Result<(), wisp_model_export::ExportError> {
-    let request = wisp_model_export::ExportRequest { weights, config, output };
-    match exporter {
-        Exporter::BertOnnx => wisp_model_export::export_bert(&request),
-        Exporter::BertOnnxInt8 => wisp_model_export::export_bert_int8(&request),
+fn export(model: &Model, recipe: &Derived, request: &ExportRequest<'_>) -> Result<(), ExportError> {
+    match recipe.exporter {
+        Exporter::BertOnnx => export_bert(request),
+        Exporter::BertOnnxInt8 => export_bert_int8(request),
+        Exporter::BertOnnxInt8Static => export_bert_int8_static(request, &model.ranges(recipe)?),
     }
     .map(|_| ())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use wisp_core::{FusedOutput, ModelFormat, Precision, Session as _, Tensor};
+use wisp_core::{FusedOutput, ModelFormat, Session as _, Tensor};
 use wisp_model_store::{LocalModel, NoProgress, ONNX_RUNTIME};
 use wisp_testing::RealModel;
 
@@ -23,26 +23,14 @@ impl Fixture {
         let real = RealModel::get(test)?;
         let file = real.model.manifest.file_of_format(ModelFormat::Onnx).expect("listed");
         let files = real.store.ensure(&real.model, file, &NoProgress).expect("files of the model");
-        let backend = OrtBackend::new(real.store.find_library(&ONNX_RUNTIME));
+        let backend = OrtBackend::new(real.store.find_library(&ONNX_RUNTIME), Vec::new());
         Some(Self { real, files, backend })
     }
 
     fn request<'a>(&'a self, fused_outputs: &'a [FusedOutput]) -> LoadRequest<'a> {
-        LoadRequest {
-            model: wisp_testing::MODEL,
-            file: &self.files.file,
-            format: ModelFormat::Onnx,
-            architecture: None,
-            signature: &self.real.model.manifest.signature,
-            fused_outputs,
-            device: Device::Cpu,
-            precision: Precision::F32,
-            threads: 2,
-            ragged: None,
-            static_shapes: &[],
-            compiled: None,
-            memory_limit_bytes: None,
-        }
+        let signature = &self.real.model.manifest.signature;
+        let plain = LoadRequest::plain(wisp_testing::MODEL, &self.files.file, ModelFormat::Onnx, signature);
+        LoadRequest { fused_outputs, threads: 2, ..plain }
     }
 
     fn session(&self, is_bound: bool) -> OrtSession {

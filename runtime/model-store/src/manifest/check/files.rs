@@ -7,7 +7,7 @@ use wisp_core::{BackendId, ModelFormat, PlacementError, Precision};
 
 use super::{Checked, Checker, quoted};
 use crate::manifest::document::{DerivedTable, FileTable};
-use crate::manifest::{Derived, ModelFile};
+use crate::manifest::{Derived, Exporter, ModelFile};
 
 impl Checker<'_> {
     pub(super) fn files(&self, tables: &Spanned<Vec<FileTable>>) -> Checked<Vec<ModelFile>> {
@@ -136,7 +136,7 @@ impl Checker<'_> {
     }
 
     fn derived(&self, derived: &Spanned<DerivedTable>, owner: &FileTable, all: &[FileTable]) -> Checked<Derived> {
-        let DerivedTable { exporter, from, config } = derived.get_ref();
+        let DerivedTable { exporter, from, config, ranges } = derived.get_ref();
         let name = exporter.get_ref().name();
         if owner.format.as_ref().map(|format| *format.get_ref()) != Some(ModelFormat::Onnx) {
             return Err(self.error(derived, format!("exporter `{name}` makes files of format `onnx`")));
@@ -159,7 +159,26 @@ impl Checker<'_> {
             exporter: *exporter.get_ref(),
             from: from.get_ref().clone(),
             config: self.companion("derived.config", config, all)?,
+            ranges: self.ranges(*exporter.get_ref(), derived, ranges.as_ref())?,
         })
+    }
+
+    fn ranges(
+        &self,
+        exporter: Exporter,
+        derived: &Spanned<DerivedTable>,
+        ranges: Option<&Spanned<String>>,
+    ) -> Checked<Option<String>> {
+        match (exporter, ranges) {
+            (Exporter::BertOnnxInt8Static, Some(ranges)) => self.path(ranges).map(Some),
+            (Exporter::BertOnnxInt8Static, None) => {
+                let reason = "exporter `bert-onnx-int8-static` rounds activations by their `ranges`; name the file that \
+                              `wisp models calibrate` wrote";
+                Err(self.error(derived, reason))
+            }
+            (_, Some(ranges)) => Err(self.error(ranges, "ranges is for exporter `bert-onnx-int8-static`")),
+            (_, None) => Ok(None),
+        }
     }
 
     /// A file that is fetched with every format: one without a format of its own.

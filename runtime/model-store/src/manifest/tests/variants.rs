@@ -26,8 +26,17 @@ fn finds_precisions_and_weights_that_do_not_fit() {
     refuses(
         "\"bert-onnx-int8\"",
         "\"bert-onnx\"",
-        "\"bert-onnx\", from = \"model.safetensors\", config = \"config.json\" }\n\n[[files]]\npath = \"config",
+        "\"bert-onnx\", from = \"model.safetensors\", config = \"config.json\" }\n\n# Bytes",
         "leave `precision` out",
+    );
+    let ranges = "ranges = \"calibration/ranges.json\"\n";
+    refuses(ranges, "", "[files.derived]", "rounds activations by their `ranges`; name the file");
+    refuses(ranges, "ranges = \"../ranges.json\"\n", "\"../ranges.json\"", "must be relative, with `/`");
+    refuses(
+        "\"bert-onnx-int8-static\"",
+        "\"bert-onnx-int8\"",
+        "\"calibration/ranges.json\"",
+        "ranges is for exporter `bert-onnx-int8-static`",
     );
     refuses(
         "backends = [\"candle\"]\n",
