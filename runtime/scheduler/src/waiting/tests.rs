@@ -159,7 +159,7 @@ fn a_large_entry_runs_in_parts_and_lets_others_in_between() {
     let (bulk, live) = (caller(Lane::Bulk, &tenant("b", 1.0)), caller(Lane::Interactive, &tenant("l", 1.0)));
     let large = desk.push(&bulk, 10, 100, None);
     let first = desk.waiting.form(&rules, &COST, desk.now);
-    assert_eq!(first.parts.iter().map(|part| part.rows.clone()).collect::<Vec<_>>(), [0..4]);
+    assert_eq!(first.parts.iter().map(|part| (part.job.id, part.rows.clone())).collect::<Vec<_>>(), [(large.id, 0..4)]);
     let small = desk.push(&live, 1, 10, None);
     assert_eq!(desk.form(&rules), [small.id]);
     let rest: Vec<_> = (0..2).flat_map(|_| desk.waiting.form(&rules, &COST, desk.now).parts).collect();
