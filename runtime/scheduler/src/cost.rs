@@ -53,6 +53,12 @@ pub struct CostModel {
     observed: u32,
 }
 
+/// Predicted microseconds as a time; what is beyond a year is a year.
+pub(crate) fn microseconds(us: f64) -> Duration {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    Duration::try_from_secs_f64(us / 1e6).map_or(YEAR, |time| time.min(YEAR))
+}
+
 impl Size {
     /// Rows that are all computed to one length.
     #[must_use]
@@ -248,10 +254,6 @@ mod tests {
 
     use super::*;
 
-    fn microseconds(us: f64) -> Duration {
-        Duration::from_secs_f64(us / 1e6)
-    }
-
     fn taught(truth: Cost, shapes: &[(usize, usize)], prior: Option<Cost>) -> CostModel {
         let mut model = CostModel::new(prior);
         for round in 0..40 {
@@ -271,6 +273,14 @@ mod tests {
     #[test]
     fn knows_nothing_at_first_and_predicts_nothing() {
         assert!(CostModel::new(None).cost().of(Size::padded(32, 16)).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_prediction_beyond_all_measure_is_still_a_time() {
+        assert_eq!(microseconds(1500.0), Duration::from_micros(1500));
+        for us in [f64::MAX, f64::INFINITY, f64::NAN] {
+            assert_eq!(microseconds(us).as_secs(), 365 * 24 * 3600);
+        }
     }
 
     #[test]

@@ -10,12 +10,14 @@ use wisp_core::{BackendError, NamedTensor, SessionInfo};
 
 use crate::ScheduleError;
 use crate::caller::Caller;
+use crate::cost::microseconds;
 use crate::health::HealthState;
 use crate::job::{Ask, Job};
 use crate::record::BatchRecord;
 use crate::rules::BatchRules;
 use crate::shape::Shape;
 use crate::shared::Shared;
+use crate::waiting::Waiting;
 use crate::worker;
 
 /// A handle on the sessions of a model and their queue; clones share both. The sessions end when the last one is dropped.
@@ -69,6 +71,7 @@ pub struct Announced {
     shared: Arc<Shared>,
     caller: Caller,
     work_us: f64,
+    is_withdrawn: bool,
 }
 
 impl std::ops::AddAssign for StageTimes {
@@ -143,7 +146,8 @@ impl SessionQueue {
     /// When an inference of this caller would start, from now, as far as can be told.
     #[must_use]
     pub fn predicted_wait(&self, caller: &Caller) -> Duration {
-        self.shared().predicted_wait(caller)
+        let shared = self.shared();
+        shared.predicted_wait(&shared.waiting(), caller)
     }
 
     /// Admits a request that will compute about `tokens` tokens in `rows` rows, before any work is done for it.
@@ -164,10 +168,12 @@ impl SessionQueue {
         self.check_health()?;
         let shared = self.shared();
         let size = shared.rules.size(rows, tokens, tokens.div_ceil(rows.max(1)));
-        self.refuse_what_would_be_late(caller, shared.cost().of(size), deadline)?;
-        let work_us = shared.work_us(size);
-        shared.waiting().announce(caller, work_us);
-        Ok(Announced { shared: Arc::clone(shared), caller: caller.clone(), work_us })
+        let (own_us, work_us) = (shared.cost().of(size), shared.work_us(size));
+        let mut waiting = shared.waiting();
+        self.refuse_what_would_be_late(&waiting, caller, own_us, deadline)?;
+        waiting.announce(caller, work_us);
+        drop(waiting);
+        Ok(Announced { shared: Arc::clone(shared), caller: caller.clone(), work_us, is_withdrawn: false })
     }
 
     /// Queues one inference and waits for its answer. Dropping the future cancels it, queued or running.
@@ -187,9 +193,7 @@ impl SessionQueue {
         announced: Option<Announced>,
     ) -> Result<Inferred, ScheduleError> {
         let shape = self.check(&inputs)?;
-        // What was only estimated is known now, and must not be counted beside itself.
-        drop(announced);
-        self.run(inputs, shape, caller, deadline).await
+        self.run(inputs, shape, caller, deadline, announced).await
     }
 
     /// As [`SessionQueue::infer`], as one inference that is neither cut nor shared: to measure the session itself.
@@ -198,7 +202,7 @@ impl SessionQueue {
     /// As [`SessionQueue::infer`].
     pub async fn infer_as_it_is(&self, inputs: Vec<NamedTensor>, caller: &Caller) -> Result<Inferred, ScheduleError> {
         let shape = Shape { has_rows: false, ..self.check(&inputs)? };
-        self.run(inputs, shape, caller, None).await
+        self.run(inputs, shape, caller, None, None).await
     }
 
     /// Checks inputs against the signature and reads their shape.
@@ -220,16 +224,16 @@ impl SessionQueue {
         shape: Shape,
         caller: &Caller,
         deadline: Option<Instant>,
+        announced: Option<Announced>,
     ) -> Result<Inferred, ScheduleError> {
         let shared = self.shared();
         let size = shared.rules.size(shape.rows, shape.tokens, shape.length);
-        self.refuse_what_would_be_late(caller, shared.cost().of(size), deadline)?;
-
+        let own_us = shared.cost().of(size);
         let (answer, answered) = oneshot::channel();
         let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
         let ask = Ask { id, inputs, shape, caller: caller.clone(), deadline, work_us: shared.work_us(size) };
         let job = Arc::new(Job::new(ask, Instant::now(), answer));
-        self.enqueue(&job)?;
+        self.enqueue(&job, own_us, announced)?;
         let _guard = AbandonOnDrop { shared, job: &job };
         let received = match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline, answered)
@@ -257,16 +261,17 @@ impl SessionQueue {
     /// what is known of cost must not keep itself from being corrected.
     fn refuse_what_would_be_late(
         &self,
+        waiting: &Waiting,
         caller: &Caller,
         own_us: f64,
         deadline: Option<Instant>,
     ) -> Result<(), ScheduleError> {
         let Some(deadline) = deadline else { return Ok(()) };
-        let ahead = self.predicted_wait(caller);
+        let ahead = self.shared().predicted_wait(waiting, caller);
         if ahead.is_zero() {
             return Ok(());
         }
-        let wait = ahead + Duration::from_secs_f64(own_us / 1e6);
+        let wait = ahead + microseconds(own_us);
         if wait > deadline.saturating_duration_since(Instant::now()) {
             self.shared().metrics.refused();
             return Err(ScheduleError::Overloaded { model: self.shared().model.to_string(), wait });
@@ -274,9 +279,15 @@ impl SessionQueue {
         Ok(())
     }
 
-    fn enqueue(&self, job: &Arc<Job>) -> Result<(), ScheduleError> {
+    fn enqueue(&self, job: &Arc<Job>, own_us: f64, announced: Option<Announced>) -> Result<(), ScheduleError> {
         let shared = self.shared();
         let mut waiting = shared.waiting();
+        // What was only estimated is known now, and must not be counted beside itself. Under one lock: a worker that waits for
+        // this entry must not see the moment in between.
+        if let Some(announced) = announced {
+            announced.withdraw_from(&mut waiting);
+        }
+        self.refuse_what_would_be_late(&waiting, &job.caller, own_us, job.deadline)?;
         let limit = shared.limits.max_queued;
         if waiting.entries() >= limit {
             shared.metrics.refused();
@@ -308,11 +319,20 @@ impl Drop for AbandonOnDrop<'_> {
     }
 }
 
+impl Announced {
+    fn withdraw_from(mut self, waiting: &mut Waiting) {
+        waiting.withdraw(&self.caller, self.work_us);
+        self.is_withdrawn = true;
+    }
+}
+
 impl Drop for Announced {
     fn drop(&mut self) {
-        self.shared.waiting().withdraw(&self.caller, self.work_us);
-        // A worker may be waiting for exactly this request.
-        self.shared.notify();
+        if !self.is_withdrawn {
+            self.shared.waiting().withdraw(&self.caller, self.work_us);
+            // A worker may be waiting for exactly this request.
+            self.shared.notify();
+        }
     }
 }
 

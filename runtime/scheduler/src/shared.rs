@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use wisp_core::{Layout, SessionInfo};
 
 use crate::caller::Caller;
-use crate::cost::{Cost, CostModel, Size};
+use crate::cost::{Cost, CostModel, Size, microseconds};
 use crate::health::{Health, Recovery};
 use crate::job::Job;
 use crate::metrics::SessionMetrics;
@@ -106,17 +106,17 @@ impl Shared {
     }
 
     /// When an entry of this caller would start, from now; zero as long as that would be a guess out of nothing.
-    pub(crate) fn predicted_wait(&self, caller: &Caller) -> Duration {
+    pub(crate) fn predicted_wait(&self, waiting: &Waiting, caller: &Caller) -> Duration {
         let model = self.cost.lock().unwrap_or_else(PoisonError::into_inner);
         if !model.is_believed() {
             return Duration::ZERO;
         }
         let cost = model.cost();
         drop(model);
-        let wait_us = self.waiting().wait_us(caller.lane, &caller.tenant, &cost, &self.rules);
+        let wait_us = waiting.wait_us(caller.lane, &caller.tenant, &cost, &self.rules);
         let now = Instant::now();
         let remaining = self.slots.iter().map(|place| place.slot.remaining(now)).min().unwrap_or_default();
-        remaining + Duration::from_secs_f64(wait_us / self.slots.len().max(1) as f64 / 1e6)
+        remaining + microseconds(wait_us / self.slots.len().max(1) as f64)
     }
 
     /// A caller left: its entry goes out of the queue, or its inference is stopped if it is the last one in it.

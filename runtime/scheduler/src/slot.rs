@@ -57,6 +57,11 @@ impl Slot {
         }
     }
 
+    /// Whether the thread of this generation is still the one that works here.
+    pub(crate) fn is_current(&self, generation: u64) -> bool {
+        self.lock().generation == generation
+    }
+
     /// The inference ended. `false` when the thread was replaced meanwhile: its results count for nothing.
     pub(crate) fn end(&self, generation: u64) -> bool {
         let mut state = self.lock();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::caller::{Caller, Lane, Tenant};
-use crate::cost::Cost;
+use crate::cost::{Cost, microseconds};
 use crate::fair::{Turn, VirtualClock};
 use crate::job::{Job, Part};
 use crate::policy::{Candidate, Waits, cheapest_group};
@@ -206,7 +206,7 @@ impl Waiting {
         }
         let Some(deadline) = job.deadline.filter(|_| self.entries > 1) else { return false };
         let alone_us = cost.of(rules.size(job.shape.rows, job.shape.tokens, job.shape.length));
-        deadline < now + Duration::from_secs_f64(alone_us / 2e6)
+        deadline < now + microseconds(alone_us / 2.0)
     }
 
     /// The most urgent entry of the tenant whose turn it is, in the lane whose turn it is.

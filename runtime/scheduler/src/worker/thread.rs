@@ -1,0 +1,191 @@
+//! The loop of a worker thread: takes batches out of the queue, runs them, gives everybody their rows.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use wisp_core::{BackendError, ErrorKind, Kinded};
+
+use crate::ScheduleError;
+use crate::cost::microseconds;
+use crate::inference::Runner;
+use crate::job::Part;
+use crate::policy::close_at;
+use crate::shared::{Shared, WorkerPlace};
+use crate::waiting::Formed;
+
+/// A thread with its session.
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) runner: Runner,
+    pub(super) index: usize,
+    pub(super) generation: u64,
+}
+
+/// What came of a batch.
+enum Outcome {
+    /// The session can go on.
+    Done,
+    /// It failed in a way that may be its own fault, with this message; a canary tells.
+    Suspicious(String),
+    /// The thread was replaced while the inference ran.
+    Replaced,
+}
+
+impl Worker {
+    /// Works until nobody holds the queue any more, or another thread took its place.
+    pub(super) fn work(&mut self) {
+        while self.is_current()
+            && let Some(formed) = self.next()
+        {
+            for job in formed.late {
+                job.fail(ScheduleError::Deadline { model: self.shared.model.to_string() });
+            }
+            let mut groups = self.runner.together(formed.parts).into_iter();
+            while let Some(parts) = groups.next() {
+                match self.run_or_halve(parts) {
+                    Outcome::Done => {}
+                    Outcome::Replaced => {
+                        groups.for_each(|parts| self.leave(&parts));
+                        return;
+                    }
+                    Outcome::Suspicious(failure) => {
+                        if self.is_broken(&failure) && !self.recover_place() {
+                            groups.for_each(|parts| self.leave(&parts));
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for the next batch; `None` when nobody holds the queue any more and nothing is left.
+    fn next(&self) -> Option<Formed> {
+        let (shared, rules) = (&self.shared, &self.shared.rules);
+        let mut waiting = shared.waiting();
+        loop {
+            let now = Instant::now();
+            match waiting.waits() {
+                None if waiting.is_closed => return None,
+                None => waiting = shared.wait(waiting, None),
+                Some(waits) => {
+                    let closes_at = close_at(&waits, rules, now);
+                    if closes_at <= now {
+                        let formed = waiting.form(rules, &shared.cost(), now);
+                        shared.metrics.queued(waiting.tokens());
+                        // What one worker left may be enough for another.
+                        if waiting.entries() > 0 {
+                            shared.notify();
+                        }
+                        return Some(formed);
+                    }
+                    waiting = shared.wait(waiting, Some(closes_at));
+                }
+            }
+        }
+    }
+
+    /// Runs a batch. When it fails and was more than one entry, each half runs by itself: whoever is to blame ends up alone,
+    /// and the others are answered.
+    fn run_or_halve(&mut self, mut parts: Vec<Part>) -> Outcome {
+        parts.retain(|part| !part.job.is_over());
+        if parts.is_empty() {
+            return Outcome::Done;
+        }
+        let error = match self.run(&parts) {
+            Ok(()) => return Outcome::Done,
+            Err(Interrupted::Unwanted) => return Outcome::Done,
+            Err(Interrupted::Replaced) => return Outcome::Replaced,
+            Err(Interrupted::Failed(error)) => error,
+        };
+        let failure = is_suspicious(&error).then(|| error.to_string());
+        if let [part] = parts.as_slice() {
+            part.job.fail(error);
+            return failure.map_or(Outcome::Done, Outcome::Suspicious);
+        }
+        // A session that is broken fails every half as well: ask it first what it is known to answer.
+        if let Some(failure) = failure
+            && self.try_canary().is_err()
+        {
+            for part in &parts {
+                part.job
+                    .fail(ScheduleError::Unhealthy { model: self.shared.model.to_string(), reason: failure.clone() });
+            }
+            return Outcome::Suspicious(failure);
+        }
+        let second = parts.split_off(parts.len() / 2);
+        match self.run_or_halve(parts) {
+            Outcome::Replaced => {
+                self.leave(&second);
+                Outcome::Replaced
+            }
+            Outcome::Done => self.run_or_halve(second),
+            suspicious @ Outcome::Suspicious(_) => match self.run_or_halve(second) {
+                Outcome::Done => suspicious,
+                other => other,
+            },
+        }
+    }
+
+    /// Tells entries that this thread took and cannot run any more.
+    fn leave(&self, parts: &[Part]) {
+        for part in parts {
+            let reason = "the inference before it did not end".to_owned();
+            part.job.fail(ScheduleError::Unhealthy { model: self.shared.model.to_string(), reason });
+        }
+    }
+
+    /// Whether no other thread has taken its place.
+    pub(super) fn is_current(&self) -> bool {
+        self.place().slot.is_current(self.generation)
+    }
+
+    /// Runs these parts together and gives each its rows.
+    fn run(&mut self, parts: &[Part]) -> Result<(), Interrupted> {
+        let length = parts.iter().map(|part| part.job.shape.length).max().unwrap_or(1);
+        let expected_us = self.shared.cost().of(self.runner.size(parts, length));
+        let slot = &self.shared.slots[self.index].slot;
+        if !slot.start(self.generation, parts, Instant::now(), microseconds(expected_us)) {
+            return Err(Interrupted::Unwanted);
+        }
+        // Sessions are caught where they panic; this is for everything around them, so that no batch can end its thread.
+        let result = catch_unwind(AssertUnwindSafe(|| self.runner.run(parts))).unwrap_or_else(|_| {
+            tracing::error!(model = &*self.shared.model, "a batch panicked outside its session");
+            Err(ScheduleError::Panicked { model: self.shared.model.to_string() })
+        });
+        if !slot.end(self.generation) {
+            return Err(Interrupted::Replaced);
+        }
+        let done = result.map_err(Interrupted::Failed)?;
+        self.shared.observe(done.size, done.ran.infer);
+        self.shared.metrics.ran(parts, &done.ran);
+        self.shared.records.add(parts, &done.ran);
+        for (part, outputs) in parts.iter().zip(done.outputs) {
+            part.job.deliver(&self.shared.model, part.rows.len(), outputs, &done.ran);
+        }
+        Ok(())
+    }
+
+    pub(super) fn place(&self) -> &WorkerPlace {
+        &self.shared.slots[self.index]
+    }
+}
+
+/// Why a batch has no answers.
+enum Interrupted {
+    /// Nobody waits for it any more.
+    Unwanted,
+    /// The thread was replaced while it ran.
+    Replaced,
+    /// It failed.
+    Failed(ScheduleError),
+}
+
+/// Whether a failure may be the session's and not its caller's.
+fn is_suspicious(error: &ScheduleError) -> bool {
+    match error {
+        ScheduleError::Backend(BackendError::OutOfMemory { .. }) => true,
+        other => matches!(other.kind(), ErrorKind::Internal | ErrorKind::Unavailable),
+    }
+}
