@@ -25,7 +25,7 @@ mod health;
 mod inference;
 mod job;
 mod metrics;
-mod policy;
+pub mod policy;
 mod queue;
 mod record;
 mod rules;

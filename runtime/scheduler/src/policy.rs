@@ -16,10 +16,13 @@ const HAND_OVER_US: f64 = 20.0;
 
 /// An entry that could be part of the next batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Candidate {
-    pub(crate) rows: usize,
-    pub(crate) length: usize,
-    pub(crate) tokens: usize,
+pub struct Candidate {
+    /// Its rows.
+    pub rows: usize,
+    /// Length that they all have.
+    pub length: usize,
+    /// Tokens in them that are no padding.
+    pub tokens: usize,
 }
 
 /// What waits for a worker, at one moment.
@@ -46,7 +49,8 @@ pub(crate) fn close_at(waits: &Waits, rules: &BatchRules, now: Instant) -> Insta
 /// inference of several entries takes longer than `limit_us`.
 ///
 /// Returns indices of `candidates`, in the order of their lengths. The leader runs in any case.
-pub(crate) fn cheapest_group(
+#[must_use]
+pub fn cheapest_group(
     candidates: &[Candidate],
     leader: usize,
     rules: &BatchRules,
