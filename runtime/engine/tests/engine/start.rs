@@ -45,10 +45,10 @@ fn a_precision_that_was_asked_for_and_cannot_be_proven_is_an_error() {
     let Some(real) = RealModel::get("a_precision_that_was_asked_for_and_cannot_be_proven_is_an_error") else { return };
     let mut config = Config::default();
     let model = config.models.get_mut(MODEL).expect("the default model");
-    model.placement = vec![on(BackendId::Ort, Device::Cpu), on(BackendId::Candle, Device::Cpu)];
+    model.placement = vec![on(BackendId::Candle, Device::Cpu)];
     model.precision = PrecisionChoice::Exactly(Precision::Int8);
     let error = refused(config, &real.store);
-    assert!(error.contains("ort:cpu: the manifest has no file in precision int8 for backend `ort`"), "{error}");
+    assert!(error.contains("candle:cpu: the manifest has no file in precision int8 for backend `candle`"), "{error}");
 }
 
 #[test]
