@@ -64,8 +64,9 @@ pub(crate) struct CacheFolder {
 
 /// The right to change a folder, until dropped.
 pub(crate) struct FolderLock {
-    _file: File,
+    /// Deleted first: once the lock is gone, whoever is next clears away what it finds.
     workspace: TempDir,
+    _file: File,
 }
 
 impl CacheFolder {
@@ -152,7 +153,7 @@ impl CacheFolder {
         self.stamps = Stamps::load(&self.path);
         self.remove(|name| name.starts_with(WORKSPACE_PREFIX))?;
         let workspace = tempfile::Builder::new().prefix(WORKSPACE_PREFIX).tempdir_in(&self.path);
-        Ok(FolderLock { _file: file, workspace: workspace.map_err(StoreError::io("create a folder in", &self.path))? })
+        Ok(FolderLock { workspace: workspace.map_err(StoreError::io("create a folder in", &self.path))?, _file: file })
     }
 
     fn remove(&self, is_doomed: impl Fn(&str) -> bool) -> Result<(), StoreError> {
@@ -162,7 +163,12 @@ impl CacheFolder {
                 let path = entry.path();
                 let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
                 let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-                removed.map_err(StoreError::io("delete", &path))?;
+                match removed {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(StoreError::io("delete", &path)(error));
+                    }
+                    _ => {}
+                }
             }
         }
         Ok(())
