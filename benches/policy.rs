@@ -16,7 +16,7 @@ const COST: Cost = Cost { fixed_us: 2500.0, per_token_us: 130.0, per_pair_us: 0.
 
 /// Lengths as mixed texts have them: most short, some long.
 fn candidates(count: usize) -> Vec<Candidate> {
-    let length = |index: usize| 9 + (index * 7919) % 40 + if index % 10 == 0 { 160 } else { 0 };
+    let length = |index: usize| 9 + (index * 7919) % 40 + if index.is_multiple_of(10) { 160 } else { 0 };
     (0..count).map(length).map(|length| Candidate { rows: 1, length, tokens: length }).collect()
 }
 
