@@ -1,15 +1,15 @@
 //! A session that does what a test tells it, and the queue in front of it.
 
-use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use wisp_core::{
-    Axis, BackendError, BackendId, Batch, Cancel, DataType, Device, Layout, NamedTensor, Placement, Precision, Ragged,
-    Session, SessionInfo, Signature, Tensor, TensorSpec,
+    Axis, BackendError, BackendId, Batch, Cancel, DataType, Device, Layout, NamedTensor, Placement, Precision, Session,
+    SessionInfo, Signature, Tensor, TensorSpec,
 };
 
 use crate::cost::{Cost, CostModel};
+pub(super) use crate::rules::tests::proven;
 use crate::worker::spawn_with;
 use crate::{BatchRules, Caller, QueueConfig, QueueLimits, Recovery, ScheduleError, Served, SessionQueue};
 
@@ -123,20 +123,6 @@ pub(super) fn driven() -> (DrivenSession, Sender<Step>, Receiver<Vec<usize>>) {
         cancellations,
     };
     (session, steps, started)
-}
-
-/// Rows may be shared and filled up.
-pub(super) fn proven() -> BatchRules {
-    let pad_values = BTreeMap::from([("x".to_owned(), 0.0), ("mask".to_owned(), 0.0)]);
-    BatchRules {
-        shares_rows: true,
-        pads_rows: true,
-        ragged: Some(Ragged { axis: 1, mask_input: "mask".to_owned(), pad_values }),
-        max_rows: 64,
-        max_tokens: 4096,
-        max_batch: std::time::Duration::from_secs(3600),
-        ..BatchRules::unproven()
-    }
 }
 
 pub(super) fn drive(rules: BatchRules) -> Driver {
