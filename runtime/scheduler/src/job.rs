@@ -154,9 +154,9 @@ impl Part {
         self.job.inputs.iter().map(cut).collect()
     }
 
-    /// Tokens of its rows that are no padding, as far as can be told of a part.
+    /// Tokens of its rows that are no padding.
     pub(crate) fn tokens(&self) -> usize {
-        (self.job.shape.tokens * self.rows.len()).div_ceil(self.job.shape.rows.max(1))
+        self.job.shape.tokens_in(self.rows.len())
     }
 }
 

@@ -41,6 +41,13 @@ impl Shape {
     }
 }
 
+impl Shape {
+    /// Tokens that are no padding in so many of its rows, as far as can be told of a part.
+    pub(crate) fn tokens_in(&self, rows: usize) -> usize {
+        (self.tokens * rows).div_ceil(self.rows.max(1))
+    }
+}
+
 fn find<'a>(inputs: &'a [NamedTensor], name: &str) -> Option<&'a Tensor> {
     inputs.iter().find(|input| input.name == name).map(|input| &input.tensor)
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use wisp_core::{Layout, SessionInfo};
+use wisp_core::SessionInfo;
 
 use crate::caller::Caller;
 use crate::cost::{Cost, CostModel, Size, microseconds};
@@ -49,7 +49,6 @@ impl Shared {
         cost: CostModel,
         metrics: SessionMetrics,
     ) -> Self {
-        debug_assert_eq!(rules.is_packed, info.layouts.first() == Some(&Layout::Packed));
         Self {
             model,
             info,

@@ -283,7 +283,7 @@ impl Waiting {
     fn candidate(&self, flow: Flow, place: Place) -> Candidate {
         let waiter = &self.line_of(flow).entries[&place];
         let (shape, rows) = (&waiter.job.shape, waiter.job.shape.rows - waiter.next_row);
-        Candidate { rows, length: shape.length, tokens: (shape.tokens * rows).div_ceil(shape.rows.max(1)) }
+        Candidate { rows, length: shape.length, tokens: shape.tokens_in(rows) }
     }
 
     /// Takes rows of these entries and charges lane and tenants for them.
@@ -379,7 +379,7 @@ fn rows_at_once(job: &Job, left: usize, rules: &BatchRules, cost: &Cost) -> usiz
     if !job.shape.has_rows {
         return left;
     }
-    rules.rows_at_once(left, (job.shape.tokens * left).div_ceil(job.shape.rows.max(1)), job.shape.length, cost)
+    rules.rows_at_once(left, job.shape.tokens_in(left), job.shape.length, cost)
 }
 
 /// Time that a batch may take: no longer than the leader can wait for it, if that is possible at all.

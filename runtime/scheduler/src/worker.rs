@@ -105,15 +105,15 @@ pub(crate) fn spawn_with(config: QueueConfig, sessions: Vec<Served>, cost: CostM
     let queue = SessionQueue { handle: Arc::new(Handle { shared: Arc::clone(&shared) }) };
     for (index, session) in sessions.into_iter().enumerate() {
         let runner = Runner::new(Arc::clone(&shared.model), session, Arc::clone(&shared.rules));
-        start(Worker { shared: Arc::clone(&shared), runner, index, generation: 0 }, |mut worker| worker.work())?;
+        let mut worker = Worker { shared: Arc::clone(&shared), runner, index, generation: 0 };
+        start_thread(&shared.model, move || worker.work())?;
     }
     Ok(queue)
 }
 
-fn start(worker: Worker, run: impl FnOnce(Worker) + Send + 'static) -> std::io::Result<()> {
+fn start_thread(model: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
     // Linux shows 15 bytes of a thread's name.
-    let name = format!("wisp-{}", worker.shared.model);
-    std::thread::Builder::new().name(name).spawn(move || run(worker)).map(|_| ())
+    std::thread::Builder::new().name(format!("wisp-{model}")).spawn(run).map(|_| ())
 }
 
 /// Looks for inferences that will not end any more, tells their callers, and puts other threads in the place of theirs.
@@ -129,8 +129,7 @@ pub(crate) fn replace_hung(shared: &Arc<Shared>) {
             refuse_if_nothing_serves(shared, &error().to_string());
             continue;
         };
-        let shared = Arc::clone(shared);
-        let name = format!("wisp-{}", shared.model);
+        let (model, shared) = (Arc::clone(&shared.model), Arc::clone(shared));
         let replacement = move || {
             // The thread that hangs holds the session; this one starts with none, and opens one before anything else.
             let absent = Box::new(Absent { info: shared.info.clone() });
@@ -140,7 +139,7 @@ pub(crate) fn replace_hung(shared: &Arc<Shared>) {
                 worker.work();
             }
         };
-        if let Err(error) = std::thread::Builder::new().name(name).spawn(replacement) {
+        if let Err(error) = start_thread(&model, replacement) {
             tracing::error!("no thread to replace one that hangs: {error}");
         }
     }

@@ -94,8 +94,7 @@ impl Worker {
             return Outcome::Done;
         }
         let error = match self.run(&parts) {
-            Ok(()) => return Outcome::Done,
-            Err(Interrupted::Unwanted) => return Outcome::Done,
+            Ok(()) | Err(Interrupted::Unwanted) => return Outcome::Done,
             Err(Interrupted::Replaced) => return Outcome::Replaced,
             Err(Interrupted::Failed(error)) => error,
         };
