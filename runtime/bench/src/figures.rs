@@ -81,6 +81,9 @@ pub struct StreamFigures {
     pub requests: u64,
     /// Answers a second.
     pub requests_per_s: f64,
+    /// Requests a second that the schedule of an open loop had: random arrivals are not exactly as many as was asked for.
+    #[serde(default)]
+    pub offered_per_s: Option<f64>,
     /// Texts a second.
     pub texts_per_s: f64,
     /// Tokens a second.
@@ -206,6 +209,7 @@ impl StreamFigures {
         Self {
             requests: sums.requests,
             requests_per_s: sums.requests as f64 / seconds,
+            offered_per_s: is_open_loop.then(|| sums.offered as f64 / seconds),
             texts_per_s: sums.texts as f64 / seconds,
             tokens_per_s: sums.tokens as f64 / seconds,
             latency: Latency::of(&recorder.latency),

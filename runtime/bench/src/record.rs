@@ -67,6 +67,8 @@ pub(crate) struct Sums {
     pub(crate) placements: BTreeSet<String>,
     /// Requests of an open loop that were never sent, because too many were on their way.
     pub(crate) unsent: u64,
+    /// Requests that the schedule of an open loop had inside the span.
+    pub(crate) offered: u64,
 }
 
 /// How often something failed, and one message.
@@ -154,6 +156,11 @@ impl Recorder {
         if known.example.is_empty() {
             known.example.clone_from(&failure.message);
         }
+    }
+
+    /// Notes a request of an open loop that is to be sent at this time.
+    pub fn offered(&mut self, intended: Instant) {
+        self.sums.offered += u64::from(self.span.window(intended).is_some());
     }
 
     /// Notes a request that was never sent.
@@ -252,6 +259,17 @@ mod tests {
         sums.add(64, Batching { inferences: 2, rows: 64, tokens: 100, padded_tokens: 100 });
         assert!((sums.mean_batch().expect("told") - 32.0).abs() < 1e-9);
         assert_eq!(SharedSums::default().mean_batch(), None);
+    }
+
+    #[test]
+    fn what_is_offered_is_what_the_schedule_had_inside_the_span() {
+        let span = span();
+        let mut recorder = Recorder::new(span);
+        for at in [span.start - Duration::from_millis(1), span.start, span.start + Duration::from_secs(11), span.end()]
+        {
+            recorder.offered(at);
+        }
+        assert_eq!(recorder.sums.offered, 2);
     }
 
     #[test]

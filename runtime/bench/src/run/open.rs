@@ -25,6 +25,7 @@ pub(super) fn start(stream: &Arc<Running>, per_second: f64, arrivals: Arrivals, 
             if intended >= stream.span.end() || stream.stop.is_cancelled() {
                 break;
             }
+            stream.recorder().offered(intended);
             std::thread::sleep(intended.saturating_duration_since(Instant::now()));
             if inflight.fetch_add(1, Ordering::Relaxed) >= INFLIGHT_LIMIT {
                 inflight.fetch_sub(1, Ordering::Relaxed);
