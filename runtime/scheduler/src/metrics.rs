@@ -62,11 +62,6 @@ impl SchedulerMetrics {
         registry.register("wisp_rejected", "Requests refused before any work was done", metrics.rejected.clone());
         metrics
     }
-
-    /// Counts a request that was refused.
-    pub fn rejected(&self, reason: &'static str) {
-        self.rejected.get_or_create(&RejectedLabels { reason }).inc();
-    }
 }
 
 /// From a tenth of a millisecond to some ten seconds.
