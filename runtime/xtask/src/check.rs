@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
+use crate::e2e;
 use crate::guests::TOKENIZER_VARIABLE;
 use crate::process::{cargo, run};
 use crate::progress::{Step, readable_duration};
@@ -61,9 +62,14 @@ fn suites(workplace: &Workplace, prepared: &Prepared) -> Vec<Suite> {
         command.env("WISP_HOME", workplace.home.root()).env(TOKENIZER_VARIABLE, &prepared.tokenizer);
         command
     };
-    let mut workspace = with_home(cargo());
-    workspace.arg("--workspace");
-    let mut suites = vec![Suite { name: "the workspace", command: workspace }];
+    // The default members: with the others, cargo would give them other features and compile the Wasm compiler anew.
+    let workspace = with_home(cargo());
+    let mut e2e = with_home(cargo());
+    e2e.args(["--package", e2e::PACKAGE]);
+    let mut suites = vec![
+        Suite { name: "the workspace", command: workspace },
+        Suite { name: "the harness of the pods", command: e2e },
+    ];
     for (name, manifest) in [("the guest SDK", repository.guest_sdk()), ("the guests", repository.guest_workspace())] {
         let mut command = with_home(cargo());
         command.env("CARGO_TARGET_DIR", repository.native_guest_builds()).arg("--manifest-path").arg(manifest);

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
+use crate::e2e;
 use crate::guests::TOKENIZER_VARIABLE;
 use crate::process::{cargo, run};
 use crate::progress::readable_duration;
@@ -55,8 +56,10 @@ fn checks(workplace: &Workplace) -> Vec<Check> {
     let clippy = ["--all-targets", "--", "-D", "warnings"];
 
     add("formatting", host(), &["fmt", "--all", "--check"]);
-    add("the host with Clippy", with(host(), &["clippy", "--workspace"]), &clippy);
-    add("the host's documentation", with_strict_docs(host()), &["doc", "--workspace", "--no-deps"]);
+    add("the host with Clippy", with(host(), &["clippy"]), &clippy);
+    add("the host's documentation", with_strict_docs(host()), &["doc", "--no-deps"]);
+    add("the harness of the pods with Clippy", with(host(), &["clippy", "--package", e2e::PACKAGE]), &clippy);
+    add("the harness's documentation", with_strict_docs(host()), &["doc", "--package", e2e::PACKAGE, "--no-deps"]);
 
     // Guests import their host, so only their pure parts can run here; but all of them can be checked here.
     let guest = |subcommand: &str, manifest: PathBuf| {
@@ -95,7 +98,7 @@ mod tests {
             .collect();
         let count = |word: &str| lines.iter().filter(|line| line.split(' ').next() == Some(word)).count();
         // `fmt --all` reaches path dependencies, so the guests' workspace brings the SDK along.
-        assert_eq!((count("fmt"), count("clippy"), count("doc")), (2, 3, 2), "{lines:?}");
+        assert_eq!((count("fmt"), count("clippy"), count("doc")), (2, 4, 3), "{lines:?}");
         assert!(lines.iter().filter(|line| line.starts_with("clippy")).all(|line| line.ends_with("-- -D warnings")));
     }
 }

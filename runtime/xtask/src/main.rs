@@ -4,11 +4,14 @@
 
 mod assets;
 mod check;
+mod containerd;
 mod demo;
 mod deny;
 mod doctor;
+mod e2e;
 mod guests;
 mod lint;
+mod packages;
 mod process;
 mod progress;
 mod python_client;
@@ -39,7 +42,7 @@ struct Arguments {
     command: Task,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Task {
     /// Set up, then embed real sentences over gRPC through a sandboxed guest, and show the result.
     Demo,
@@ -53,6 +56,8 @@ enum Task {
     Lint,
     /// Check licences, sources and banned crates of every workspace.
     Deny,
+    /// Set up, then run pods on private containerds of two versions and check what they do. Needs root.
+    E2e(e2e::Arguments),
     /// Show what is there and what is not, with the remedy for each.
     Doctor,
 }
@@ -70,7 +75,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     let workplace = Workplace::open(arguments.guest_compiler)?;
-    match arguments.command {
+    match &arguments.command {
         Task::Demo => demo::demo(&workplace),
         Task::Test => check::test(&workplace),
         Task::Setup => setup::prepare(&workplace).map(drop),
@@ -81,6 +86,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         }
         Task::Lint => lint::lint(&workplace),
         Task::Deny => deny::deny(&workplace),
+        Task::E2e(arguments) => e2e::e2e(&workplace, arguments),
         Task::Doctor => doctor::doctor(&workplace),
     }
 }

@@ -1,8 +1,6 @@
 //! The compiler that guests are built with: Rust's own where its `wasm32-wasip2` target can be had, else Debian's.
 
-mod apt;
 mod debian;
-mod mirror;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -25,6 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wisp-example-client", &["wisp-proto"]),
     ("wisp-benches", &[]),
     ("xtask", &["wisp-core", "wisp-model-store"]),
+    ("wisp-e2e", &["wisp-core", "wisp-model-store", "wisp-proto"]),
 ];
 
 /// What tests and benchmarks may use beside that.
@@ -44,9 +45,20 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("ort", &["wisp-backends"]),
     ("candle", &["wisp-backends"]),
     ("openvino", &["wisp-backends"]),
-    ("tonic", &["wisp-proto", "wisp-server", "wisp-bench", "wisp-cli", "wisp-example-client"]),
+    ("tonic", &["wisp-proto", "wisp-server", "wisp-bench", "wisp-cli", "wisp-e2e", "wisp-example-client"]),
     // ONNX files are protocol buffers.
-    ("prost", &["wisp-proto", "wisp-server", "wisp-bench", "wisp-cli", "wisp-model-export", "wisp-example-client"]),
+    (
+        "prost",
+        &[
+            "wisp-proto",
+            "wisp-server",
+            "wisp-bench",
+            "wisp-cli",
+            "wisp-e2e",
+            "wisp-model-export",
+            "wisp-example-client",
+        ],
+    ),
 ];
 
 /// Crates that call native code or map memory, and so may hold `unsafe` blocks.

@@ -8,12 +8,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
-use super::apt::Apt;
-use super::mirror::Mirror;
-use crate::process::{capture, find_program, is_executable};
-use crate::progress::{Step, readable_bytes};
+use crate::packages::{Apt, Ingredients, Platform, discard, unpack};
+use crate::process::{capture, is_executable};
+use crate::progress::Step;
 
 /// Counts changes of the recipe; an older folder is left alone and no longer used.
 const RECIPE: u32 = 1;
@@ -88,83 +87,6 @@ impl DebianCompiler {
     }
 }
 
-/// What the recipe starts from.
-#[derive(Clone, Debug)]
-struct Ingredients {
-    platform: Platform,
-    mirror: Mirror,
-}
-
-impl Ingredients {
-    fn of_this_machine() -> Result<Self> {
-        let platform = Platform::of_this_machine()?;
-        for program in ["apt-get", "apt-cache", "dpkg"] {
-            if find_program(program).is_none() {
-                bail!("`{program}` is not on this machine, so Debian's compiler cannot be fetched");
-            }
-        }
-        let mirror = Mirror::of_this_machine()
-            .context("no Debian mirror is among the apt sources of this machine (/etc/apt/sources.list*)")?;
-        Ok(Self { platform, mirror })
-    }
-}
-
-/// What differs between the processors that this recipe serves.
-#[derive(Clone, Copy, Debug)]
-struct Platform {
-    /// Debian's name of the architecture.
-    architecture: &'static str,
-    /// Folder of the libraries below `usr/lib`.
-    libraries: &'static str,
-    /// The dynamic loader in that folder.
-    loader: &'static str,
-    /// Rust's name of the platform.
-    triple: &'static str,
-}
-
-const PLATFORMS: [(&str, Platform); 2] = [
-    (
-        "x86_64",
-        Platform {
-            architecture: "amd64",
-            libraries: "x86_64-linux-gnu",
-            loader: "ld-linux-x86-64.so.2",
-            triple: "x86_64-unknown-linux-gnu",
-        },
-    ),
-    (
-        "aarch64",
-        Platform {
-            architecture: "arm64",
-            libraries: "aarch64-linux-gnu",
-            loader: "ld-linux-aarch64.so.1",
-            triple: "aarch64-unknown-linux-gnu",
-        },
-    ),
-];
-
-impl Platform {
-    fn of_this_machine() -> Result<Self> {
-        let (os, processor) = (std::env::consts::OS, std::env::consts::ARCH);
-        let row = PLATFORMS.iter().find(|(name, _)| os == "linux" && *name == processor);
-        row.map(|(_, platform)| *platform).with_context(|| {
-            format!("Debian's compiler is fetched on Linux x86_64 and aarch64 only, this is {os} {processor}")
-        })
-    }
-}
-
-/// Unpacks packages into a folder.
-fn unpack(packages: &[PathBuf], into: &Path, step: &Step) -> Result<()> {
-    std::fs::create_dir_all(into).with_context(|| format!("cannot create {}", into.display()))?;
-    let mut size_bytes = 0;
-    for package in packages {
-        capture(Command::new("dpkg").arg("--extract").arg(package).arg(into))?;
-        size_bytes += package.metadata().map_or(0, |metadata| metadata.len());
-    }
-    step.say(&format!("{} of packages unpacked", readable_bytes(size_bytes)));
-    Ok(())
-}
-
 /// Writes a `rustc` that starts the real one with the loader, the libraries and the sysroot beside it, wherever the
 /// folder lies. Only parameter expansion: cargo calls it once a crate.
 fn write_wrapper(wrapper: &Path, platform: Platform) -> Result<()> {
@@ -193,13 +115,4 @@ fn check(rustc: &Path, root: &Path, platform: Platform) -> Result<()> {
     let library = root.join("usr/lib/rustlib/wasm32-wasip2/lib");
     ensure!(library.is_dir(), "Debian's packages hold no {}", library.display());
     Ok(())
-}
-
-fn discard(folder: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot delete {}", folder.display()))
-        }
-        _ => Ok(()),
-    }
 }
