@@ -126,7 +126,8 @@ async fn a_pod_embeds_with_the_module_and_the_model_that_it_was_given_and_drains
     let kept = open.iter().filter_map(|entry| std::fs::read_link(entry.path()).ok()).filter(is_memory).count();
     assert_eq!(kept, 0, "module and configuration are closed once they are read");
 
-    let mut client = InferenceServiceClient::connect(format!("http://{address}")).await.expect("listens");
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).expect("an address");
+    let mut client = InferenceServiceClient::new(endpoint.connect().await.expect("listens"));
     let texts = real.golden.texts[..4].to_vec();
     let answer = client.embed(EmbedRequest { texts, ..EmbedRequest::default() }).await.expect("embeds").into_inner();
     for (index, embedding) in answer.embeddings.iter().enumerate() {
