@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod assets;
+mod bundle;
 mod check;
 mod demo;
 mod deny;
@@ -39,7 +40,7 @@ struct Arguments {
     command: Task,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Task {
     /// Set up, then embed real sentences over gRPC through a sandboxed guest, and show the result.
     Demo,
@@ -49,6 +50,8 @@ enum Task {
     Setup,
     /// Build the guests into target/guests.
     Guests,
+    /// Lay out everything that a node needs in one folder: engine, loader, libraries, licences.
+    Bundle(bundle::Bundle),
     /// Check formatting, Clippy and documentation of every workspace; no warning is allowed.
     Lint,
     /// Check licences, sources and banned crates of every workspace.
@@ -70,7 +73,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     let workplace = Workplace::open(arguments.guest_compiler)?;
-    match arguments.command {
+    match &arguments.command {
         Task::Demo => demo::demo(&workplace),
         Task::Test => check::test(&workplace),
         Task::Setup => setup::prepare(&workplace).map(drop),
@@ -79,6 +82,7 @@ fn run(arguments: &Arguments) -> Result<()> {
             print!("{}", guests::table(&prepared.guests));
             Ok(())
         }
+        Task::Bundle(options) => bundle::bundle(&workplace, options),
         Task::Lint => lint::lint(&workplace),
         Task::Deny => deny::deny(&workplace),
         Task::Doctor => doctor::doctor(&workplace),
