@@ -59,7 +59,7 @@ impl Targets {
         }
         if has_work && plan.targets.contains(&TargetChoice::Server) {
             progress.step("starting `wisp serve`", None);
-            let is_offline = store.access() == wisp_model_store::Access::Offline;
+            let is_offline = store.access() != wisp_model_store::Access::Online;
             let server = ServerChild::start(&ServerOptions { program, config, is_offline, home: None })?;
             progress.done(&format!("`wisp serve` serves after {} ms", server.start_time().as_millis()));
             targets.server = Some(server);

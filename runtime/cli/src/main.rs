@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod compile;
 mod config;
 mod devices;
 mod embed;
@@ -15,6 +16,7 @@ mod models;
 mod neighbours;
 mod output;
 mod placement;
+mod pod;
 mod probe;
 mod progress;
 mod serve;
@@ -42,11 +44,12 @@ pub(crate) struct GlobalOptions {
     #[arg(long, global = true, env = "WISP_OFFLINE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     offline: bool,
     /// What is logged: error, warn, info, debug, trace, or filters such as wisp_host=debug.
-    #[arg(long, global = true, env = "WISP_LOG", default_value = "warn", value_name = "FILTER")]
-    log: String,
-    /// How it is logged.
-    #[arg(long, global = true, env = "WISP_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
-    log_format: LogFormat,
+    /// By default warn; in a pod warn,wisp=info.
+    #[arg(long, global = true, env = "WISP_LOG", value_name = "FILTER")]
+    log: Option<String>,
+    /// How it is logged; by default text, in a pod without a terminal json.
+    #[arg(long, global = true, env = "WISP_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
 }
 
 /// Form of log lines.
@@ -86,16 +89,32 @@ enum Command {
     /// Check or print a configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Compile a module to machine code, ahead of its first start.
+    Compile(compile::Compile),
+    /// Serve the module of an image in a pod.
+    #[command(hide = true)]
+    Pod(pod::Pod),
 }
 
 fn main() -> ExitCode {
+    if pod::is_asked_for()
+        && let Err(error) = pod::enter()
+    {
+        return pod::end(&error.into()).into();
+    }
     let matches = environment::without_empty(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if let Command::Pod(command) = cli.command {
+        probe::install();
+        let ended = command.run(&cli.global);
+        return ended.map_or_else(|error| pod::end(&error).into(), |()| ExitCode::SUCCESS);
+    }
     logging::init(&cli.global);
     if !matches!(cli.command, Command::Probe(_)) {
         probe::install();
     }
     let result = match cli.command {
+        Command::Pod(_) => unreachable!("it was run above"),
         Command::Serve(command) => command.run(&cli.global),
         Command::Embed(command) => command.run(&cli.global),
         Command::Bench(command) => command.run(&cli.global),
@@ -103,6 +122,7 @@ fn main() -> ExitCode {
         Command::Devices(command) => command.run(&cli.global),
         Command::Probe(command) => command.run(&cli.global),
         Command::Config(command) => command.run(&cli.global),
+        Command::Compile(command) => command.run(&cli.global),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -124,11 +144,19 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     error.downcast_ref::<serve::Interrupted>().map_or(ExitCode::FAILURE, |ended| ended.exit_code.into())
 }
 
+/// A cache directory that never exists.
+const NO_HOME: &str = "/nonexistent/wisp";
+
 impl GlobalOptions {
     /// The model store that the options and the environment describe.
     fn store(&self) -> anyhow::Result<wisp_model_store::Store> {
         use wisp_model_store::{Access, Home, Store};
         let access = if self.offline { Access::Offline } else { Access::Online };
-        Ok(Store::new(Home::from_env()?, access))
+        match Home::from_env() {
+            Ok(home) => Ok(Store::new(home, access)),
+            // A bundle brings its libraries: in a container without a home it can look at devices all the same.
+            Err(_) if wisp_engine::is_bundled() => Ok(Store::new(Home::at(NO_HOME), Access::Sealed)),
+            Err(error) => Err(error.into()),
+        }
     }
 }

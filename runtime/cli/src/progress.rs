@@ -10,10 +10,25 @@ use wisp_model_store::Progress;
 /// How often a step of unknown length shows that it is alive.
 const TICK: Duration = Duration::from_millis(120);
 
+/// Writes what was done into the log.
+pub(crate) struct Logged;
+
 /// Shows progress to a person.
 pub(crate) struct Console {
     bar: Mutex<Option<ProgressBar>>,
     is_terminal: bool,
+}
+
+impl Progress for Logged {
+    fn step(&self, name: &str, _: Option<u64>) {
+        tracing::debug!("{name}");
+    }
+
+    fn advance(&self, _: u64) {}
+
+    fn done(&self, summary: &str) {
+        tracing::info!("{summary}");
+    }
 }
 
 impl Console {

@@ -7,8 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
-use wisp_engine::{Config, Engine};
-use wisp_model_store::Store;
+use wisp_engine::{Engine, ServerConfig, StartError};
 use wisp_server::{Reserved, Server};
 
 use crate::GlobalOptions;
@@ -49,12 +48,26 @@ impl Serve {
         config.server.grpc = self.grpc.unwrap_or(config.server.grpc);
         config.server.admin = self.admin.map_or(config.server.admin, |admin| admin.0);
         let store = options.store()?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let served = runtime.block_on(serve(config, store));
-        // A start that was interrupted may be in the middle of a download, which cannot be called back.
-        runtime.shutdown_timeout(SHUTDOWN_LIMIT);
-        served
+        let (server, start) = (config.server.clone(), move || Engine::start(config, &store, &Console::new()));
+        until_stopped(&server, start, |engine, server| {
+            report(engine);
+            announce(server.grpc_address(), server.admin_address())?;
+            Ok(())
+        })
     }
+}
+
+/// Starts an engine, serves until SIGTERM or SIGINT, and drains. `announce` says that the service answers from here on.
+pub(crate) fn until_stopped(
+    config: &ServerConfig,
+    start: impl FnOnce() -> Result<Engine, StartError> + Send + 'static,
+    announce: impl FnOnce(&Engine, &Server) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(serve(config, start, announce));
+    // A start that was interrupted may be in the middle of a download, which cannot be called back.
+    runtime.shutdown_timeout(SHUTDOWN_LIMIT);
+    served
 }
 
 /// Longest time that work on other threads is waited for before the process ends.
@@ -74,20 +87,23 @@ impl Interrupted {
     const INTERRUPT: Self = Self { signal: "SIGINT", exit_code: 130 };
 }
 
-async fn serve(config: Config, store: Store) -> anyhow::Result<()> {
+async fn serve(
+    config: &ServerConfig,
+    start: impl FnOnce() -> Result<Engine, StartError> + Send + 'static,
+    announce: impl FnOnce(&Engine, &Server) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     // Installed before anything slow: a signal while models load must not kill the process half-way in a download.
     let mut terminate = signal(SignalKind::terminate()).context("signal handler")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("signal handler")?;
-    let reserved = Reserved::new(&config.server)?;
-    let starting = tokio::task::spawn_blocking(move || Engine::start(config, &store, &Console::new()));
+    let reserved = Reserved::new(config)?;
+    let starting = tokio::task::spawn_blocking(start);
     let engine = tokio::select! {
         started = starting => started.context("start")??,
         _ = terminate.recv() => return Err(Interrupted::TERMINATE.into()),
         _ = interrupt.recv() => return Err(Interrupted::INTERRUPT.into()),
     };
-    report(&engine);
-    let server = Server::listen(engine, reserved)?;
-    announce(server.grpc_address(), server.admin_address())?;
+    let server = Server::listen(engine.clone(), reserved)?;
+    announce(&engine, &server)?;
     let drained = server
         .run(async move {
             tokio::select! {

@@ -1,5 +1,6 @@
 //! The configuration, `wisp.toml`: what runs where, under which limits.
 
+mod base;
 mod batching;
 mod bounds;
 mod file;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use wisp_core::{BackendId, Device, Placement, Precision, StaticShape};
 
+use base::Base;
 pub use batching::BatchingConfig;
 pub use limits::{GuestLimits, RequestLimits};
 
@@ -92,7 +94,7 @@ pub enum PrecisionChoice {
 /// `[deployments.NAME]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeploymentConfig {
-    /// `builtin:NAME`, or the path of a `.wasm` file.
+    /// `builtin:NAME`, the path of a `.wasm` file, or in a pod `image`.
     pub guest: String,
     /// Alias the guest uses → model. This is the grant.
     pub models: BTreeMap<String, String>,
@@ -114,6 +116,12 @@ pub enum ConfigError {
     /// The file is malformed, or a value is not possible. The message starts with file, line and column.
     #[error("{0}")]
     Invalid(String),
+    /// A pod whose configuration grants no model.
+    #[error(
+        "no model is granted to this pod; mount a wisp.toml with [models.NAME] at /etc/wisp/wisp.toml, or set the pod's \
+         annotation `wisp.dev/models.NAME.source` to the folder of a mounted model, such as /models/NAME"
+    )]
+    NoModels,
 }
 
 impl Config {
@@ -123,12 +131,8 @@ impl Config {
     /// [`ConfigError`] with file, line, column, and what was expected, for every mistake.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let bytes = std::fs::read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        let text = std::str::from_utf8(&bytes).map_err(|error| {
-            let (line, column) = file::position(&bytes, error.valid_up_to());
-            let message = "this is not UTF-8; convert the file, for example with iconv";
-            ConfigError::Invalid(format!("{}:{line}:{column}: {message}", path.display()))
-        })?;
-        file::parse(text, path, &check_guest_file).map_err(ConfigError::Invalid)
+        let text = utf8(&bytes, path)?;
+        file::parse(text, path, &Base::of_machine(&check_guest_file)).map_err(ConfigError::Invalid)
     }
 
     /// Checks the text of a configuration; `origin` is the file it came from. Looks at no other file.
@@ -136,7 +140,19 @@ impl Config {
     /// # Errors
     /// As [`Config::read`].
     pub fn parse(text: &str, origin: &Path) -> Result<Self, ConfigError> {
-        file::parse(text, origin, &|_| Ok(())).map_err(ConfigError::Invalid)
+        file::parse(text, origin, &Base::of_machine(&|_| Ok(()))).map_err(ConfigError::Invalid)
+    }
+
+    /// Checks the configuration of a pod, which may be empty but for its models. `origin` is the file that it would be:
+    /// paths in it are relative to that one's folder. Guests may be [`IMAGE_GUEST`](crate::IMAGE_GUEST), listeners are open
+    /// to the pod's network, and nothing but what the text grants exists.
+    ///
+    /// # Errors
+    /// As [`Config::read`]; [`ConfigError::NoModels`] when it grants no model.
+    pub fn parse_pod(text: &[u8], origin: &Path) -> Result<Self, ConfigError> {
+        let text = utf8(text, origin)?;
+        let config = file::parse(text, origin, &Base::of_pod(&check_guest_file)).map_err(ConfigError::Invalid)?;
+        if config.models.is_empty() { Err(ConfigError::NoModels) } else { Ok(config) }
     }
 
     /// The configuration as text that [`Config::parse`] reads back.
@@ -144,6 +160,14 @@ impl Config {
     pub fn to_toml(&self) -> String {
         print::print(self)
     }
+}
+
+fn utf8<'t>(text: &'t [u8], origin: &Path) -> Result<&'t str, ConfigError> {
+    std::str::from_utf8(text).map_err(|error| {
+        let (line, column) = file::position(text, error.valid_up_to());
+        let message = "this is not UTF-8; convert the file, for example with iconv";
+        ConfigError::Invalid(format!("{}:{line}:{column}: {message}", origin.display()))
+    })
 }
 
 /// Whether a guest could be read from there.

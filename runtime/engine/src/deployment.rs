@@ -5,13 +5,13 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use wisp_host::{GrantedModel, Grants, Guest, Host, HostConfig, Limits};
+use wisp_host::{GrantedModel, Grants, Guest, Host, HostConfig, HostError, Limits};
 use wisp_scheduler::HealthState;
 
 use crate::config::{DeploymentConfig, check_guest_file};
 use crate::estimate::TokenRatio;
 use crate::metrics::{DeploymentMetrics, Metrics};
-use crate::{BUILTIN_PREFIX, StartError, builtin};
+use crate::{BUILTIN_PREFIX, IMAGE_GUEST, PodImage, StartError, builtin};
 
 /// A deployment in service.
 pub(crate) struct Deployment {
@@ -58,13 +58,15 @@ impl Deployment {
     pub(crate) fn start(
         name: &str,
         config: &DeploymentConfig,
+        image: Option<&PodImage>,
         host: &Host,
         models: &BTreeMap<String, Arc<GrantedModel>>,
         metrics: &Metrics,
     ) -> Result<Self, StartError> {
-        let guest = match config.guest.strip_prefix(BUILTIN_PREFIX) {
-            Some(builtin) => host.load(&config.guest, builtin_guest(name, builtin)?)?,
-            None => host.load(&config.guest, &read_guest(name, Path::new(&config.guest))?)?,
+        let guest = match (image, config.guest.strip_prefix(BUILTIN_PREFIX)) {
+            (Some(image), _) if config.guest == IMAGE_GUEST => load_image(image, host)?,
+            (_, Some(builtin)) => host.load(&config.guest, builtin_guest(name, builtin)?)?,
+            (_, None) => host.load(&config.guest, &read_guest(name, Path::new(&config.guest))?)?,
         };
         // The configuration was checked: every granted model exists in it, and all of them were started.
         let granted =
@@ -87,6 +89,13 @@ impl Deployment {
             wasm_bytes: self.guest.wasm_bytes(),
             models: self.grants.iter().map(|(alias, model)| (alias.to_owned(), model.name.clone())).collect(),
         }
+    }
+}
+
+fn load_image(image: &PodImage, host: &Host) -> Result<Guest, HostError> {
+    match &image.code {
+        Some(code) => host.load_with_code(IMAGE_GUEST, &image.wasm, code),
+        None => host.load(IMAGE_GUEST, &image.wasm),
     }
 }
 

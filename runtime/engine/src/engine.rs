@@ -15,8 +15,9 @@ use crate::deployment::{Deployment, DeploymentHealth};
 use crate::metrics::{Answered, Metrics};
 use crate::model::Models;
 use crate::request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
+use crate::room;
 use crate::tenants::Tenants;
-use crate::{BatchRecord, Config, DeploymentInfo, EngineError, ModelInfo, RequestLimits, StartError};
+use crate::{BatchRecord, Config, DeploymentInfo, EngineError, ModelInfo, PodImage, RequestLimits, StartError};
 
 /// The deployment that answers when a request names none and there are several.
 const DEFAULT_DEPLOYMENT: &str = "embedder";
@@ -46,6 +47,29 @@ impl Engine {
     /// # Errors
     /// [`StartError`] naming the first model or deployment that cannot be served. Nothing is left running.
     pub fn start(config: Config, store: &Store, progress: &dyn Progress) -> Result<Self, StartError> {
+        Self::start_with(config, None, store, progress)
+    }
+
+    /// As [`Engine::start`], in a pod: guests named [`IMAGE_GUEST`](crate::IMAGE_GUEST) are the module of its image.
+    ///
+    /// # Errors
+    /// As [`Engine::start`].
+    pub fn start_pod(
+        config: Config,
+        image: &PodImage,
+        store: &Store,
+        progress: &dyn Progress,
+    ) -> Result<Self, StartError> {
+        Self::start_with(config, Some(image), store, progress)
+    }
+
+    fn start_with(
+        config: Config,
+        image: Option<&PodImage>,
+        store: &Store,
+        progress: &dyn Progress,
+    ) -> Result<Self, StartError> {
+        room::check(&config, store)?;
         let tenants = Tenants::start(&config)?;
         let metrics = Metrics::new();
         let host = Host::new(host_config(&config, store))?;
@@ -61,7 +85,7 @@ impl Engine {
             models.insert(name.clone(), granted);
             reports.push(report);
         }
-        let deployments = start_deployments(&config, &host, &models, &metrics)?;
+        let deployments = start_deployments(&config, image, &host, &models, &metrics)?;
         metrics.loaded(&reports);
         let limits = config.server.limits;
         let shared = Shared {
@@ -218,19 +242,20 @@ fn host_config(config: &Config, store: &Store) -> HostConfig {
     HostConfig {
         max_instances: config.server.limits.inflight_requests,
         max_memory_bytes: memory_bytes.unwrap_or(defaults.max_memory_bytes),
-        aot_cache: Some(AotCache::at(store.home().aot())),
+        aot_cache: store.may_write().then(|| AotCache::at(store.home().aot())),
         ..defaults
     }
 }
 
 fn start_deployments(
     config: &Config,
+    image: Option<&PodImage>,
     host: &Host,
     models: &BTreeMap<String, Arc<GrantedModel>>,
     metrics: &Metrics,
 ) -> Result<BTreeMap<String, Deployment>, StartError> {
     let started = config.deployments.iter().map(|(name, deployment)| {
-        let deployment = Deployment::start(name, deployment, host, models, metrics)?;
+        let deployment = Deployment::start(name, deployment, image, host, models, metrics)?;
         Ok((name.clone(), deployment))
     });
     started.collect()

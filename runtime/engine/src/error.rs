@@ -8,6 +8,8 @@ use wisp_host::{CallError, HostError};
 use wisp_model_store::StoreError;
 use wisp_scheduler::ScheduleError;
 
+use crate::room::{self, ModelNeed};
+
 /// When a caller that found every place taken may try again: requests take some ten milliseconds.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
@@ -29,6 +31,23 @@ pub enum StartError {
         model: String,
         /// Each placement, and why not.
         reasons: Vec<String>,
+    },
+    /// The container has too little memory.
+    #[error(
+        "the memory limit of this container is {}, and about {} are needed: the engine {}, {}; raise \
+         resources.limits.memory to at least {}, or grant a smaller model",
+        room::mib(*.limit_bytes), room::mib(*.need_bytes), room::mib(*.engine_bytes), told(.needs),
+        room::quantity(*.need_bytes)
+    )]
+    Room {
+        /// What the control group grants.
+        limit_bytes: u64,
+        /// What is needed, as far as it can be told before.
+        need_bytes: u64,
+        /// The part that no model takes.
+        engine_bytes: u64,
+        /// The other parts.
+        needs: Vec<ModelNeed>,
     },
     /// The thread of a session could not be started.
     #[error("model `{model}`: no thread for its session: {source}")]
@@ -69,6 +88,10 @@ pub enum StartError {
     /// The host or a guest cannot be set up.
     #[error(transparent)]
     Host(#[from] HostError),
+}
+
+fn told(needs: &[ModelNeed]) -> String {
+    needs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn list(reasons: &[String]) -> String {

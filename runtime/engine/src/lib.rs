@@ -22,6 +22,7 @@
 
 mod builtin;
 mod calibrate;
+mod cgroup;
 mod config;
 mod deployment;
 mod engine;
@@ -31,8 +32,10 @@ mod import;
 mod libraries;
 mod metrics;
 mod model;
+mod pod;
 mod proof;
 mod request;
+mod room;
 mod tenants;
 
 pub use builtin::{BUILTIN_PREFIX, guest as builtin_guest};
@@ -45,14 +48,19 @@ pub use deployment::{DeploymentHealth, DeploymentInfo};
 pub use engine::Engine;
 pub use error::{EngineError, StartError};
 pub use import::{ImportError, ImportRequest, Imported, import};
-pub use libraries::{devices, probe_backend, use_probe_program};
+pub use libraries::{devices, is_bundled, probe_backend, use_probe_program};
 pub use model::{ModelInfo, ProvenFile, prove_model};
+pub use pod::{IMAGE_GUEST, PodImage};
 pub use proof::batching::{BatchingProof, Verdict};
 pub use proof::cache::{Outcome, ProofRecord};
 pub use proof::golden::GoldenProof;
 pub use proof::speed::Speed;
 pub use proof::{Proof, ProofError, proofs};
 pub use request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
+pub use room::ModelNeed;
 pub use tenants::ANONYMOUS;
-pub use wisp_host::CallError;
+pub use wisp_host::{
+    AotCache, CallError, CodeFile, HostConfig, HostError, InheritError, compile as compile_guest, forget_environment,
+    take_sealed,
+};
 pub use wisp_scheduler::{BatchRecord, BatchShare, Lane, Tenant};

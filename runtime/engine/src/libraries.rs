@@ -1,5 +1,6 @@
 //! Where the native libraries of the backends lie on this machine.
 
+mod bundle;
 mod probe;
 
 use std::path::PathBuf;
@@ -14,7 +15,14 @@ const ONNX_RUNTIME_VARIABLE: &str = "WISP_ONNXRUNTIME_LIBRARY";
 /// Names `libopenvino_c` and wins over the cache.
 const OPENVINO_VARIABLE: &str = "WISP_OPENVINO_LIBRARY";
 
+use bundle::Bundle;
 pub use probe::use_probe_program;
+
+/// Whether this program was installed with its libraries, so that it needs none of a cache.
+#[must_use]
+pub fn is_bundled() -> bool {
+    Bundle::of_this_program().is_some()
+}
 
 /// What every backend of this binary finds on this machine; in another process, where [`use_probe_program`] named one.
 /// Fetches nothing.
@@ -46,6 +54,9 @@ fn find(store: &Store) -> Libraries {
 /// The library of one backend, as far as it is installed: looking at the files of the others costs a start some
 /// milliseconds. ONNX Runtime with CUDA does all that the other does, so it wins.
 fn find_for(store: &Store, backend: BackendId, others: Libraries) -> Libraries {
+    if let Some(libraries) = Bundle::of_this_program().and_then(|bundle| bundled(&bundle, backend, &others)) {
+        return libraries;
+    }
     let named = named(backend);
     match backend {
         BackendId::OpenVino => Libraries { openvino: named.or_else(|| store.find_library(&OPENVINO)), ..others },
@@ -58,6 +69,24 @@ fn find_for(store: &Store, backend: BackendId, others: Libraries) -> Libraries {
             Libraries { onnxruntime, onnxruntime_cuda, cuda, ..others }
         }
         BackendId::Candle => others,
+    }
+}
+
+/// The library of one backend in the bundle; `None` where it has none.
+fn bundled(bundle: &Bundle, backend: BackendId, others: &Libraries) -> Option<Libraries> {
+    match backend {
+        BackendId::OpenVino => {
+            let openvino = bundle.library("openvino", &OPENVINO)?;
+            Some(Libraries { openvino: Some(openvino), ..others.clone() })
+        }
+        BackendId::Ort => {
+            let onnxruntime = bundle.library("onnxruntime", &ONNX_RUNTIME);
+            let onnxruntime_cuda = bundle.library("onnxruntime-cuda", &ONNX_RUNTIME_CUDA);
+            let cuda = bundle.cuda().into_iter().collect();
+            let is_there = onnxruntime.is_some() || onnxruntime_cuda.is_some();
+            is_there.then(|| Libraries { onnxruntime, onnxruntime_cuda, cuda, ..others.clone() })
+        }
+        BackendId::Candle => None,
     }
 }
 

@@ -85,7 +85,7 @@ pub enum ProofError {
 /// The results of proofs that are kept in the cache folder of this user, made by any process.
 #[must_use]
 pub fn proofs(store: &Store) -> Vec<cache::ProofRecord> {
-    cache::ProofCache::at(store.home().proofs()).all()
+    cache::ProofCache::of(store).all()
 }
 
 /// Compares a session with the shortest golden cases, which also warms it up.

@@ -13,8 +13,21 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::guest::check_is_component;
+use crate::sandbox::engine_config;
+use crate::{HostConfig, HostError};
+
 /// Bytes of the digest that a file starts with.
 const DIGEST_BYTES: usize = 32;
+
+/// Code in the cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its file.
+    pub path: PathBuf,
+    /// Whether it was there before, and of use.
+    pub was_there: bool,
+}
 
 /// A folder of compiled guests.
 #[derive(Clone, Debug)]
@@ -27,6 +40,25 @@ impl AotCache {
     #[must_use]
     pub fn at(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into() }
+    }
+
+    /// Compiles a component into the cache, for guests that have at most `memory_bytes` of memory, unless it is there.
+    ///
+    /// # Errors
+    /// [`HostError`] naming what is wrong with the module, or why the code cannot be kept.
+    pub fn keep(&self, name: &str, wasm: &[u8], memory_bytes: usize) -> Result<Kept, HostError> {
+        let config = HostConfig { max_instances: 1, max_memory_bytes: memory_bytes, ..HostConfig::default() };
+        check_is_component(name, wasm, config.max_module_bytes)?;
+        let engine = Engine::new(&engine_config(&config)).map_err(|error| HostError::Engine(format!("{error:#}")))?;
+        let path = self.path(&engine, wasm);
+        if self.read(&engine, &path).is_some() {
+            return Ok(Kept { path, was_there: true });
+        }
+        let broken = |reason| HostError::Compile { guest: name.to_owned(), reason };
+        let code = engine.precompile_component(wasm).map_err(|error| broken(format!("{error:#}")))?;
+        let written = self.write(&path, &code);
+        written.map_err(|source| HostError::Keep { path: path.clone(), source })?;
+        Ok(Kept { path, was_there: false })
     }
 
     /// The compiled component of `wasm`, from the cache or freshly compiled and then kept.
@@ -163,6 +195,19 @@ mod tests {
         let path = compiled_file(&folder.path().join("aot"));
         assert!(cache.read(&engine, &path).is_some());
         cache.component(&engine, EMPTY_COMPONENT).expect("is read back");
+    }
+
+    #[test]
+    fn what_is_compiled_ahead_is_what_a_host_finds() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let cache = AotCache::at(folder.path().join("aot"));
+        let kept = cache.keep("test", EMPTY_COMPONENT, 64 << 20).expect("compiles");
+        assert!(!kept.was_there);
+        assert!(cache.keep("test", EMPTY_COMPONENT, 1 << 20).expect("is there").was_there);
+        let host = HostConfig { max_instances: 2, aot_cache: Some(cache.clone()), ..HostConfig::default() };
+        let engine = Engine::new(&engine_config(&host)).expect("an engine");
+        assert_eq!(cache.path(&engine, EMPTY_COMPONENT), kept.path);
+        assert!(cache.read(&engine, &kept.path).is_some());
     }
 
     #[test]

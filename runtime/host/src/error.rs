@@ -36,6 +36,14 @@ pub enum HostError {
         /// The compiler's message.
         reason: String,
     },
+    /// Its code cannot be kept.
+    #[error("compiled code cannot be written to {}: {source}", .path.display())]
+    Keep {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// It imports what this host does not offer, or does not export what a deployment needs.
     #[error("guest `{guest}` does not fit this host: {reason}")]
     Link {
@@ -49,7 +57,7 @@ pub enum HostError {
 impl Kinded for HostError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Engine(_) => ErrorKind::Internal,
+            Self::Engine(_) | Self::Keep { .. } => ErrorKind::Internal,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::NotAComponent { .. } | Self::Compile { .. } | Self::Link { .. } => ErrorKind::InvalidArgument,
         }

@@ -10,7 +10,7 @@ use wisp_scheduler::Origin;
 use crate::bindings::EmbedderPre;
 use crate::epoch::EpochTicker;
 use crate::state::State;
-use crate::{Host, HostError};
+use crate::{CodeFile, Host, HostError};
 
 /// A loaded guest. Cheap to clone.
 #[derive(Clone)]
@@ -26,18 +26,13 @@ pub struct Guest {
 }
 
 impl Guest {
-    pub(crate) fn load(host: &Host, name: &str, wasm: &[u8]) -> Result<Self, HostError> {
-        let limit_bytes = host.config.max_module_bytes;
-        if wasm.len() > limit_bytes {
-            return Err(HostError::TooLarge { guest: name.to_owned(), bytes: wasm.len(), limit_bytes });
-        }
-        check_is_component(name, wasm)?;
-        let compiled = match &host.config.aot_cache {
-            Some(cache) => cache.component(&host.engine, wasm),
-            None => Component::from_binary(&host.engine, wasm),
+    pub(crate) fn load(host: &Host, name: &str, wasm: &[u8], code: Option<&CodeFile>) -> Result<Self, HostError> {
+        check_is_component(name, wasm, host.config.max_module_bytes)?;
+        let component = match code.and_then(|code| mapped(host, name, wasm, code)) {
+            Some(component) => component,
+            None => compiled(host, wasm)
+                .map_err(|error| HostError::Compile { guest: name.to_owned(), reason: format!("{error:#}") })?,
         };
-        let component =
-            compiled.map_err(|error| HostError::Compile { guest: name.to_owned(), reason: format!("{error:#}") })?;
         let misfit = |error: wasmtime::Error| HostError::Link { guest: name.to_owned(), reason: format!("{error:#}") };
         let linked = host.linker.instantiate_pre(&component).map_err(misfit)?;
         let embedder = EmbedderPre::new(linked).map_err(misfit)?;
@@ -71,6 +66,25 @@ impl Guest {
     }
 }
 
+/// The component of a file of code; what cannot be used is told, and costs the time of compiling.
+fn mapped(host: &Host, name: &str, wasm: &[u8], code: &CodeFile) -> Option<Component> {
+    let path = code.path().display();
+    match code.component(&host.engine, wasm) {
+        Ok(component) => Some(component),
+        Err(reason) => {
+            tracing::warn!(guest = name, %path, reason, "compiled code cannot be used; the guest is compiled here");
+            None
+        }
+    }
+}
+
+fn compiled(host: &Host, wasm: &[u8]) -> wasmtime::Result<Component> {
+    match &host.config.aot_cache {
+        Some(cache) => cache.component(&host.engine, wasm),
+        None => Component::from_binary(&host.engine, wasm),
+    }
+}
+
 fn origin(wasm: &[u8]) -> Origin {
     let digest = Sha256::digest(wasm);
     let (start, _) = digest.split_first_chunk().expect("a digest of 32 bytes has 8");
@@ -84,7 +98,10 @@ impl std::fmt::Debug for Guest {
 }
 
 /// Tells the usual mistakes apart before the compiler sees the bytes.
-fn check_is_component(name: &str, wasm: &[u8]) -> Result<(), HostError> {
+pub(crate) fn check_is_component(name: &str, wasm: &[u8], limit_bytes: usize) -> Result<(), HostError> {
+    if wasm.len() > limit_bytes {
+        return Err(HostError::TooLarge { guest: name.to_owned(), bytes: wasm.len(), limit_bytes });
+    }
     let refuse = |reason: &str| Err(HostError::NotAComponent { guest: name.to_owned(), reason: reason.to_owned() });
     if matches!(Engine::detect_precompiled(wasm), Some(Precompiled::Component | Precompiled::Module)) {
         return refuse("it is precompiled machine code, which is never trusted; give the .wasm file");

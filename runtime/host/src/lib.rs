@@ -17,6 +17,7 @@
 mod bindings;
 mod cache;
 mod call;
+mod code;
 mod convert;
 mod epoch;
 mod error;
@@ -24,6 +25,7 @@ mod grants;
 mod guest;
 #[expect(unreachable_pub, reason = "the generated bindings re-export what guests hold")]
 mod inference;
+mod inherit;
 mod limits;
 #[expect(unreachable_pub, reason = "the generated bindings re-export what guests hold")]
 mod nn;
@@ -32,11 +34,13 @@ mod state;
 mod tokenizer;
 mod wasi;
 
-pub use cache::AotCache;
+pub use cache::{AotCache, Kept};
 pub use call::{CallTimes, EmbedCall, EmbedInputs, EmbedOptions, Embedded};
+pub use code::{CodeFile, compile};
 pub use error::{CallError, HostError};
 pub use grants::{EmbeddingFacts, GrantedModel, Grants};
 pub use guest::Guest;
+pub use inherit::{InheritError, forget_environment, take_sealed};
 pub use limits::Limits;
 pub use sandbox::{Host, HostConfig};
 pub use tokenizer::{ModelTokenizer, TokenizerError, TokenizerOptions};

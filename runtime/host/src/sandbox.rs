@@ -8,7 +8,7 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, Po
 use crate::bindings::Embedder;
 use crate::epoch::EpochTicker;
 use crate::state::State;
-use crate::{AotCache, Guest, HostError};
+use crate::{AotCache, CodeFile, Guest, HostError};
 
 /// Stack of a guest's fiber; the part that Wasm frames may use is below.
 const FIBER_STACK_BYTES: usize = 1 << 20;
@@ -19,15 +19,16 @@ const WASM_STACK_BYTES: usize = 512 << 10;
 const KEEP_MEMORY_BYTES: usize = 256 << 10;
 const KEEP_TABLE_BYTES: usize = 16 << 10;
 
-/// Memories grow by pages of this size.
-const WASM_PAGE_BYTES: usize = 64 << 10;
+/// The smallest class of memories: what guests have by default.
+const SMALLEST_RESERVATION_BYTES: u64 = 64 << 20;
 
 /// How the engine is set up.
 #[derive(Clone, Debug)]
 pub struct HostConfig {
     /// Instances that can exist at one time; one more is refused with [`CallError::Instances`](crate::CallError).
     pub max_instances: u32,
-    /// Largest linear memory of any deployment; address space for it is reserved per instance.
+    /// Largest linear memory of any deployment; address space for it is reserved per instance, by class: up to 64 MiB, up to
+    /// 128 MiB, and so on in powers of two. Compiled code holds for a class.
     pub max_memory_bytes: usize,
     /// Largest table of any deployment, in elements.
     pub max_table_elements: usize,
@@ -84,22 +85,35 @@ impl Host {
     /// # Errors
     /// [`HostError`] naming what is wrong with the module.
     pub fn load(&self, name: &str, wasm: &[u8]) -> Result<Guest, HostError> {
-        Guest::load(self, name, wasm)
+        Guest::load(self, name, wasm, None)
+    }
+
+    /// As [`Host::load`], with the code that was compiled before, if it can be used.
+    ///
+    /// # Errors
+    /// As [`Host::load`].
+    pub fn load_with_code(&self, name: &str, wasm: &[u8], code: &CodeFile) -> Result<Guest, HostError> {
+        Guest::load(self, name, wasm, Some(code))
     }
 }
 
-fn engine_config(config: &HostConfig) -> Config {
+pub(crate) fn engine_config(config: &HostConfig) -> Config {
     let mut engine = Config::new();
     engine
         .cranelift_opt_level(OptLevel::Speed)
         .epoch_interruption(true)
         // By default 4 GiB of address space go to each memory, which saves bounds checks and costs 1 TiB for 256 instances:
         // more than containers and `ulimit -v` leave to a process.
-        .memory_reservation(config.max_memory_bytes.next_multiple_of(WASM_PAGE_BYTES) as u64)
+        .memory_reservation(reservation_bytes(config.max_memory_bytes))
         .async_stack_size(FIBER_STACK_BYTES)
         .max_wasm_stack(WASM_STACK_BYTES)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
     engine
+}
+
+/// Address space for a memory. It is compiled into code, so that few classes let code serve many configurations.
+fn reservation_bytes(max_memory_bytes: usize) -> u64 {
+    (max_memory_bytes as u64).max(SMALLEST_RESERVATION_BYTES).next_power_of_two()
 }
 
 fn pool(config: &HostConfig) -> PoolingAllocationConfig {

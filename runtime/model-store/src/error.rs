@@ -26,6 +26,14 @@ pub enum StoreError {
         /// Names of the imported models, or `none`.
         imported: String,
     },
+    /// The folder of a model cannot be read.
+    #[error("model folder {}: {source}; mount or create it, let this user read it, or correct the source of the model", .path.display())]
+    ModelFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The manifest is wrong.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -191,6 +199,7 @@ impl Kinded for StoreError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::UnknownModel { .. } => ErrorKind::NotFound,
+            Self::ModelFolder { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::NotFound,
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::NotFound,
             Self::NoHome | Self::Labels { .. } => ErrorKind::InvalidArgument,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
@@ -198,7 +207,11 @@ impl Kinded for StoreError {
             Self::Golden { source, .. } => source.kind(),
             Self::NoModelFile { .. } | Self::Platform { .. } => ErrorKind::Unsupported,
             Self::Offline { .. } | Self::RenewOffline { .. } | Self::Fetch { .. } => ErrorKind::Unavailable,
-            Self::Io { .. } | Self::Corrupt { .. } | Self::Export { .. } | Self::Derived { .. } => ErrorKind::Internal,
+            Self::ModelFolder { .. }
+            | Self::Io { .. }
+            | Self::Corrupt { .. }
+            | Self::Export { .. }
+            | Self::Derived { .. } => ErrorKind::Internal,
         }
     }
 }

@@ -14,7 +14,7 @@ pub use cuda::CUDA_LIBRARIES;
 pub use onnxruntime::{ONNX_RUNTIME, ONNX_RUNTIME_CUDA};
 pub use openvino::OPENVINO;
 
-use crate::{Access, Difference, FetchAttempt, FileState, NoProgress, Progress, Sha256Digest, Store, StoreError};
+use crate::{Difference, FetchAttempt, FileState, NoProgress, Progress, Sha256Digest, Store, StoreError};
 
 /// A native library of one exact version.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ impl Store {
         if !absent.is_empty() {
             return None;
         }
-        folder.save_stamps();
+        self.save_stamps(&mut folder);
         Some(folder.path().join(wheel.library.name))
     }
 
@@ -125,7 +125,7 @@ impl Store {
         if !absent_files(&mut folder, wheel, progress)?.is_empty() {
             self.complete_library(library, wheel, &mut folder, progress)?;
         }
-        folder.save_stamps();
+        self.save_stamps(&mut folder);
         Ok(folder.path().join(wheel.library.name))
     }
 
@@ -141,7 +141,7 @@ impl Store {
         progress: &dyn Progress,
     ) -> Result<(), StoreError> {
         let what = format!("{} {}", library.name, library.version);
-        if self.access() == Access::Offline {
+        if !self.may_fetch() {
             // Without the lock: a machine that may fetch nothing is left as it is, folders included.
             let absent = absent_files(folder, wheel, progress)?;
             return Err(offline(what, folder, absent));
@@ -223,7 +223,7 @@ fn offline(what: String, folder: &CacheFolder, absent: Vec<Absent>) -> StoreErro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Home;
+    use crate::{Access, Home};
 
     #[test]
     fn every_platform_names_its_wheel_and_others_are_refused() {

@@ -76,6 +76,11 @@ impl Model {
         }
         let imported = imported::find(home, source);
         let path = imported.as_deref().unwrap_or(Path::new(source));
+        if path.is_absolute() && imported.is_none() {
+            // Nobody means a name by that, so that what the system says of the folder helps more than a list of names.
+            let folder = std::fs::read_dir(path).map(drop);
+            folder.map_err(|source| StoreError::ModelFolder { path: path.to_owned(), source })?;
+        }
         if source.is_empty() || !path.is_dir() {
             let imported = imported::names(home).unwrap_or_default().join(", ");
             return Err(StoreError::UnknownModel {

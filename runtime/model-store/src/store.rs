@@ -22,6 +22,8 @@ pub enum Access {
     Online,
     /// Nothing is fetched; errors say what is missing.
     Offline,
+    /// Nothing is fetched and nothing is written: what is there was put there by others.
+    Sealed,
 }
 
 /// The models and libraries of one cache directory.
@@ -55,6 +57,16 @@ impl Store {
     #[must_use]
     pub fn access(&self) -> Access {
         self.access
+    }
+
+    /// Whether what was computed may be kept in the cache directory.
+    #[must_use]
+    pub fn may_write(&self) -> bool {
+        self.access != Access::Sealed
+    }
+
+    pub(crate) fn may_fetch(&self) -> bool {
+        self.access == Access::Online
     }
 
     pub(crate) fn origins(&self) -> &Origins {
@@ -128,7 +140,7 @@ impl Store {
         if !self.absent(model, &mut folder, needed, progress)?.is_empty() {
             self.complete(model, &mut folder, needed, progress)?;
         }
-        folder.save_stamps();
+        self.save_stamps(&mut folder);
         Ok(folder)
     }
 
@@ -159,8 +171,14 @@ impl Store {
         });
         let checks = checks.collect();
         // What was found wrong loses its stamp, so that the next `ensure` does not trust it.
-        folder.save_stamps();
+        self.save_stamps(&mut folder);
         checks
+    }
+
+    pub(crate) fn save_stamps(&self, folder: &mut CacheFolder) {
+        if self.may_write() {
+            folder.save_stamps();
+        }
     }
 }
 

@@ -71,8 +71,8 @@ pub(crate) fn model_state(home: &Home) -> Result<ModelState> {
 }
 
 /// Shows the store's steps as what one of our steps does now.
-struct StepProgress<'a> {
-    step: &'a Step,
+pub(crate) struct StepProgress<'a> {
+    pub(crate) step: &'a Step,
 }
 
 impl Progress for StepProgress<'_> {

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod assets;
+mod bundle;
 mod check;
 mod containerd;
 mod demo;
@@ -52,6 +53,8 @@ enum Task {
     Setup,
     /// Build the guests into target/guests.
     Guests,
+    /// Lay out everything that a node needs in one folder: engine, loader, libraries, licences.
+    Bundle(bundle::Bundle),
     /// Check formatting, Clippy and documentation of every workspace; no warning is allowed.
     Lint,
     /// Check licences, sources and banned crates of every workspace.
@@ -84,6 +87,7 @@ fn run(arguments: &Arguments) -> Result<()> {
             print!("{}", guests::table(&prepared.guests));
             Ok(())
         }
+        Task::Bundle(options) => bundle::bundle(&workplace, options),
         Task::Lint => lint::lint(&workplace),
         Task::Deny => deny::deny(&workplace),
         Task::E2e(arguments) => e2e::e2e(&workplace, arguments),

@@ -5,6 +5,7 @@ mod embed;
 mod environment;
 mod libraries;
 mod models;
+mod pod;
 mod serve;
 mod support;
 mod tenants;

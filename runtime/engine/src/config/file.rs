@@ -9,11 +9,12 @@ use serde::Deserialize;
 use toml::Spanned;
 use wisp_core::{Device, Placement, PlacementError, StaticShape};
 
+use super::base::Base;
 use super::{
     BatchingConfig, Config, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, RequestLimits, ServerConfig,
     TenantConfig, bounds,
 };
-use crate::{ANONYMOUS, BUILTIN_PREFIX, builtin};
+use crate::{ANONYMOUS, BUILTIN_PREFIX, IMAGE_GUEST, builtin};
 
 /// Names of deployments, models and aliases: they stand in messages, metrics and file names.
 const NAME_LIMIT_CHARS: usize = 63;
@@ -89,12 +90,8 @@ struct Problem {
 
 /// Reads and checks. Every line of the error is one mistake and starts with file, line and column.
 ///
-/// `check_guest` says what is wrong with the file of a guest, if anything is.
-pub(super) fn parse(
-    text: &str,
-    origin: &Path,
-    check_guest: &dyn Fn(&Path) -> Result<(), String>,
-) -> Result<Config, String> {
+/// `base` says what holds where the text says nothing.
+pub(super) fn parse(text: &str, origin: &Path, base: &Base<'_>) -> Result<Config, String> {
     let located = |problem: Problem| {
         let (line, column) = position(text.as_bytes(), problem.span.start);
         format!("{}:{line}:{column}: {}", origin.display(), problem.message)
@@ -104,7 +101,7 @@ pub(super) fn parse(
         located(Problem { span, message: error.message().to_owned() })
     })?;
     let folder = origin.parent().unwrap_or(Path::new("."));
-    let mut checker = Checker { folder, check_guest, problems: Vec::new() };
+    let mut checker = Checker { folder, base, problems: Vec::new() };
     let config = checker.check(file);
     let mut problems = checker.problems;
     problems.sort_by_key(|problem| problem.span.start);
@@ -125,13 +122,12 @@ pub(super) fn position(text: &[u8], offset: usize) -> (usize, usize) {
 /// Checks everything, and notes what is wrong instead of ending at the first mistake.
 struct Checker<'a> {
     folder: &'a Path,
-    check_guest: &'a dyn Fn(&Path) -> Result<(), String>,
+    base: &'a Base<'a>,
     problems: Vec<Problem>,
 }
 
 impl Checker<'_> {
     fn check(&mut self, file: File) -> Config {
-        let defaults = Config::default();
         let server = self.server(file.server);
         let mut models = BTreeMap::new();
         for (name, model) in file.models {
@@ -139,7 +135,7 @@ impl Checker<'_> {
             let name = self.name(name);
             models.insert(name, model);
         }
-        let models = if models.is_empty() { defaults.models } else { models };
+        let models = if models.is_empty() { self.base.models.clone() } else { models };
         let mut deployments = BTreeMap::new();
         for (name, deployment) in file.deployments {
             let deployment = self.deployment(&name, deployment, &models);
@@ -147,12 +143,10 @@ impl Checker<'_> {
             deployments.insert(name, deployment);
         }
         if deployments.is_empty() {
-            // A file that only moves the listener keeps the built-in deployment, as long as its model is still there.
-            deployments = defaults.deployments;
-            deployments.retain(|_, deployment| deployment.models.values().all(|model| models.contains_key(model)));
+            deployments = (self.base.deployments)(&models);
         }
         // A model that is wrong is told already, and may be the one that the built-in deployment lacks.
-        if deployments.is_empty() && self.problems.is_empty() {
+        if deployments.is_empty() && self.problems.is_empty() && !models.is_empty() {
             self.note(0..0, "no deployment is configured; add [deployments.NAME] with guest and models".to_owned());
         }
         let devices = file.devices.into_iter().filter_map(|(name, device)| self.device(&name, &device)).collect();
@@ -212,7 +206,7 @@ impl Checker<'_> {
     }
 
     fn server(&mut self, server: Server) -> ServerConfig {
-        let defaults = ServerConfig::default();
+        let defaults = self.base.server.clone();
         let grpc = server.grpc.map_or(Ok(defaults.grpc), |text| address(&text, "127.0.0.1:50051"));
         let admin = server.admin.map_or(Ok(defaults.admin), |text| match text.get_ref().as_str() {
             "off" => Ok(None),
@@ -335,8 +329,11 @@ impl Checker<'_> {
             }
             return guest;
         }
+        if self.base.has_image && guest == IMAGE_GUEST {
+            return guest;
+        }
         let path = self.folder.join(guest);
-        if let Err(reason) = (self.check_guest)(&path) {
+        if let Err(reason) = (self.base.check_guest)(&path) {
             self.note(span, format!("guest {}: {reason}", path.display()));
         }
         path.display().to_string()

@@ -31,7 +31,7 @@ pub(crate) struct Subject {
 
 impl<'a> Loader<'a> {
     pub(crate) fn new(model: &'a Model, store: &'a Store, progress: &'a dyn Progress) -> Self {
-        let proofs = ProofCache::at(store.home().proofs());
+        let proofs = ProofCache::of(store);
         Self { model, store, progress, static_shapes: &[], memory_limit_bytes: None, threads: threads(), proofs }
     }
 
@@ -109,6 +109,9 @@ impl<'a> Loader<'a> {
         let place = placement.to_string().replace([':', ','], "-");
         let name = format!("{place}-{precision}-{library_version}-{}", file.sha256.short());
         let folder = self.store.home().compiled().join(&self.model.manifest.name).join(name);
+        if !self.store.may_write() {
+            return folder.is_dir().then_some(folder);
+        }
         match std::fs::create_dir_all(&folder) {
             Ok(()) => Some(folder),
             Err(error) => {

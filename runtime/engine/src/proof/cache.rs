@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use wisp_core::{Placement, Precision};
-use wisp_model_store::{Model, ModelFile, Sha256Digest};
+use wisp_model_store::{Model, ModelFile, Sha256Digest, Store};
 
 use super::Proof;
 
@@ -18,6 +18,8 @@ const RECORD_LIMIT_BYTES: u64 = 64 << 10;
 #[derive(Clone, Debug)]
 pub(crate) struct ProofCache {
     folder: PathBuf,
+    /// Whether results may be kept.
+    may_write: bool,
 }
 
 /// Everything that a result depends on.
@@ -87,8 +89,8 @@ impl ProofKey<'_> {
 }
 
 impl ProofCache {
-    pub(crate) fn at(folder: PathBuf) -> Self {
-        Self { folder }
+    pub(crate) fn of(store: &Store) -> Self {
+        Self { folder: store.home().proofs(), may_write: store.may_write() }
     }
 
     /// The result for this key, if there is one.
@@ -98,6 +100,9 @@ impl ProofCache {
 
     /// Keeps a result. A folder that cannot be written costs time at the next start, nothing else.
     pub(crate) fn put(&self, key: &ProofKey<'_>, outcome: &Outcome) {
+        if !self.may_write {
+            return;
+        }
         let record = ProofRecord {
             model: key.model.manifest.name.clone(),
             model_digest: key.model.digest().to_string(),

@@ -2,7 +2,7 @@
 
 use wisp_model_export::{ExportError, ExportRequest, export_bert, export_bert_int8, export_bert_int8_static};
 
-use super::{Access, Store, locate};
+use super::{Store, locate};
 use crate::fetch::{self, Context, Wanted};
 use crate::folder::{CacheFolder, Depth, FolderLock};
 use crate::pin::PinError;
@@ -52,7 +52,11 @@ impl Store {
         needed: &[&ModelFile],
         progress: &dyn Progress,
     ) -> Result<(), StoreError> {
-        if self.access == Access::Offline && !folder.path().exists() {
+        if !self.may_write() {
+            let absent = self.absent(model, folder, needed, progress)?;
+            return Err(sealed(model, folder, &absent));
+        }
+        if !self.may_fetch() && !folder.path().exists() {
             // A machine that may fetch nothing is left as it is, unless a file can be derived from the model's own.
             let absent = self.absent(model, folder, needed, progress)?;
             if absent.iter().all(|absent| absent.file.derived.is_none()) {
@@ -91,7 +95,7 @@ impl Store {
         if absent.is_empty() {
             return Ok(());
         }
-        if self.access == Access::Offline {
+        if !self.may_fetch() {
             return Err(offline(model, folder, absent));
         }
         for Absent { file, difference } in absent {
@@ -171,6 +175,18 @@ fn export(model: &Model, recipe: &Derived, request: &ExportRequest<'_>) -> Resul
 
 fn uses(file: &ModelFile, path: &str) -> bool {
     file.derived.as_ref().is_some_and(|recipe| recipe.from == path || recipe.config == path)
+}
+
+/// As [`offline`], where nothing can be fetched, derived or mended on the spot.
+fn sealed(model: &Model, folder: &CacheFolder, absent: &[Absent<'_>]) -> StoreError {
+    let place = model.folder().unwrap_or(folder.path());
+    let missing: Vec<_> = absent.iter().map(|absent| absent.file.path.clone()).collect();
+    let remedy =
+        format!("put the whole model into {}, or make the files for the node with `wisp node warm`", place.display());
+    match absent.iter().find_map(|absent| Some((absent.file, absent.difference?))) {
+        Some((file, difference)) => StoreError::Corrupt { path: locate(model, folder, file), difference, remedy },
+        None => StoreError::Offline { what: format!("model `{}`", model.manifest.name), missing, remedy },
+    }
 }
 
 /// The first damaged file, for it needs another remedy; else all that are missing.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Access, Store};
+use super::Store;
 use crate::folder::{CacheFolder, Depth};
 use crate::{FileState, Model, Progress, StoreError};
 
@@ -18,7 +18,7 @@ impl Store {
     /// [`StoreError::RenewOffline`] when nothing may be fetched; [`StoreError::Fetch`], [`StoreError::Export`],
     /// [`StoreError::Io`].
     pub fn renew(&self, model: &Model, progress: &dyn Progress) -> Result<(), StoreError> {
-        if self.access == Access::Offline {
+        if !self.may_fetch() {
             return Err(StoreError::RenewOffline { model: model.manifest.name.clone() });
         }
         let name = format!("{FRESH_PREFIX}{}", model.digest().short());
