@@ -16,14 +16,12 @@ use crate::assets::StepProgress;
 use crate::process::{cargo, run_within};
 use crate::progress::{Step, readable_bytes};
 use crate::setup::{self, Workplace};
+use crate::shim;
 use contents::{BUNDLE_FILE, Contents};
 use elf::Elf;
 
 /// Where containers see the bundle. The loader's path is compiled into programs, so it cannot be relative.
 const MOUNT_POINT: &str = "/opt/wisp";
-
-/// What the shim's program is called: containerd derives the name from the runtime's type.
-const SHIM: &str = "containerd-shim-wisp-v1";
 
 /// Which part a file belongs to, for sizes.
 const ENGINE: &str = "engine";
@@ -47,19 +45,40 @@ pub(crate) struct Bundle {
     /// Add ONNX Runtime with CUDA, and the CUDA libraries that it needs.
     #[arg(long)]
     cuda: bool,
-    /// A built shim, linked statically.
+    /// A shim that was built already, linked statically; otherwise it is built.
     #[arg(long, value_name = "FILE")]
     shim: Option<PathBuf>,
+    /// Leave the shim out: for container images, which need none.
+    #[arg(long, conflicts_with = "shim")]
+    without_shim: bool,
 }
 
 /// A profile of cargo.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Profile {
+pub(crate) enum Profile {
     /// Quick to build, for tests of the bundle itself.
     Dev,
     /// What is shipped.
     #[default]
     Release,
+}
+
+impl Profile {
+    /// What cargo is told.
+    pub(crate) fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Dev => &[],
+            Self::Release => &["--release"],
+        }
+    }
+
+    /// Where cargo puts what it builds.
+    pub(crate) fn folder(self) -> &'static str {
+        match self {
+            Self::Dev => "debug",
+            Self::Release => "release",
+        }
+    }
 }
 
 /// A backend whose library is not compiled in.
@@ -75,6 +94,11 @@ enum BundledBackend {
 pub(crate) fn bundle(workplace: &Workplace, options: &Bundle) -> Result<()> {
     setup::prepare_guests(workplace)?;
     let engine = build_engine(workplace, options.profile)?;
+    let shim = match &options.shim {
+        None if options.without_shim => None,
+        None => Some(shim::build(workplace, options.profile)?),
+        Some(file) => Some(file.clone()),
+    };
 
     let step = Step::begin("bundle");
     let store = Store::new(workplace.home.clone(), Access::Online);
@@ -82,8 +106,8 @@ pub(crate) fn bundle(workplace: &Workplace, options: &Bundle) -> Result<()> {
     let out = workplace.repository.root().join(&options.out);
     let mut contents = Contents::begin(&out)?;
     add_engine(&mut contents, &elf, &engine)?;
-    if let Some(shim) = &options.shim {
-        contents.add_program(shim, &format!("bin/{SHIM}"), "shim")?;
+    if let Some(shim) = &shim {
+        contents.add_program(shim, &format!("bin/{}", shim::PROGRAM), "shim")?;
     }
     for (library, folder, part) in libraries(options) {
         step.say(&format!("{} {}", library.name, library.version));
@@ -93,7 +117,7 @@ pub(crate) fn bundle(workplace: &Workplace, options: &Bundle) -> Result<()> {
     }
     link_runtime(&mut contents, &elf)?;
     contents.add_folder("node")?;
-    let crates: &[&str] = if options.shim.is_some() { &["wisp-cli", "wisp-shim"] } else { &["wisp-cli"] };
+    let crates: &[&str] = if shim.is_some() { &["wisp-cli", "wisp-shim"] } else { &["wisp-cli"] };
     licences::add(&mut contents, workplace.repository.root(), crates)?;
     let summary = contents.finish(env!("CARGO_PKG_VERSION"), MOUNT_POINT)?;
     step.done(&format!("{} in {}", readable_bytes(summary.total_bytes()), out.display()));
@@ -120,14 +144,8 @@ fn libraries(options: &Bundle) -> Vec<(&'static NativeLibrary, &'static str, &'s
 fn build_engine(workplace: &Workplace, profile: Profile) -> Result<PathBuf> {
     let step = Step::begin("wisp");
     let mut command = cargo();
-    command.current_dir(workplace.repository.root()).args(["build", "--bin", "wisp"]);
-    let folder = match profile {
-        Profile::Dev => "debug",
-        Profile::Release => {
-            command.arg("--release");
-            "release"
-        }
-    };
+    command.current_dir(workplace.repository.root()).args(["build", "--bin", "wisp"]).args(profile.flags());
+    let folder = profile.folder();
     run_within(&step, &mut command)?;
     let program = workplace.repository.root().join("target").join(folder).join("wisp");
     step.done(&format!("built in target/{folder}"));

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: set-up, then every test that this machine can run, then what was skipped and why.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use crate::process::{cargo, run};
 use crate::progress::{Step, readable_duration};
 use crate::python_client;
 use crate::setup::{self, Prepared, Workplace};
+use crate::shim::StaticLibraries;
 use crate::skips::{self, REQUIRE_VARIABLE, SKIPS_VARIABLE};
 
 /// One `cargo test` and how it ended.
@@ -28,8 +30,9 @@ pub(crate) fn test(workplace: &Workplace) -> Result<()> {
 
     let skips_file = workplace.repository.skipped_tests();
     skips::clear(&skips_file)?;
+    let shim = shim_libraries(workplace, &skips_file)?;
     let mut failed = Vec::new();
-    for Suite { name, mut command } in suites(workplace, &prepared) {
+    for Suite { name, mut command } in suites(workplace, &prepared, shim.as_ref()) {
         eprintln!("\nTesting {name}");
         let started = Instant::now();
         command.env(python_client::PACKAGES_VARIABLE, &packages).env(SKIPS_VARIABLE, &skips_file);
@@ -54,8 +57,24 @@ pub(crate) fn test(workplace: &Workplace) -> Result<()> {
     Ok(())
 }
 
+/// What the shim is linked with; where it cannot be had, its tests are skipped for that reason.
+fn shim_libraries(workplace: &Workplace, skips_file: &Path) -> Result<Option<StaticLibraries>> {
+    let step = Step::begin("shim libraries");
+    match StaticLibraries::ensure(&workplace.home.tools(), &step) {
+        Ok(libraries) => {
+            step.done("libseccomp, libelf, zlib");
+            Ok(Some(libraries))
+        }
+        Err(error) => {
+            step.done("none; the shim's tests are skipped");
+            skips::add(skips_file, &format!("tests of the shim: {error:#}"))?;
+            Ok(None)
+        }
+    }
+}
+
 /// The workspace of the host, then the packages outside it, whose pure parts are tested on the host too.
-fn suites(workplace: &Workplace, prepared: &Prepared) -> Vec<Suite> {
+fn suites(workplace: &Workplace, prepared: &Prepared, shim: Option<&StaticLibraries>) -> Vec<Suite> {
     let repository = &workplace.repository;
     let with_home = |mut command: Command| {
         command.current_dir(repository.root()).arg("test").arg("--no-fail-fast");
@@ -70,6 +89,11 @@ fn suites(workplace: &Workplace, prepared: &Prepared) -> Vec<Suite> {
         Suite { name: "the workspace", command: workspace },
         Suite { name: "the harness of the pods", command: e2e },
     ];
+    if let Some(libraries) = shim {
+        let mut shim = with_home(cargo());
+        libraries.apply(&mut shim);
+        suites.push(Suite { name: "the shim", command: shim });
+    }
     for (name, manifest) in [("the guest SDK", repository.guest_sdk()), ("the guests", repository.guest_workspace())] {
         let mut command = with_home(cargo());
         command.env("CARGO_TARGET_DIR", repository.native_guest_builds()).arg("--manifest-path").arg(manifest);

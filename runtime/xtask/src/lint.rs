@@ -9,8 +9,9 @@ use anyhow::{Result, bail};
 use crate::e2e;
 use crate::guests::TOKENIZER_VARIABLE;
 use crate::process::{cargo, run};
-use crate::progress::readable_duration;
+use crate::progress::{Step, readable_duration};
 use crate::setup::{self, Workplace};
+use crate::shim::StaticLibraries;
 
 /// One check and what it is called.
 struct Check {
@@ -22,8 +23,9 @@ struct Check {
 pub(crate) fn lint(workplace: &Workplace) -> Result<()> {
     // The guest that carries its own tokenizer is compiled from the model's files, for checks as for builds.
     let prepared = setup::prepare_guests(workplace)?;
+    let shim = shim_libraries(workplace);
     let mut failed = Vec::new();
-    for Check { name, mut command } in checks(workplace) {
+    for Check { name, mut command } in checks(workplace, shim.as_ref()) {
         eprintln!("\nChecking {name}");
         let started = Instant::now();
         command.env(TOKENIZER_VARIABLE, &prepared.tokenizer);
@@ -41,7 +43,22 @@ pub(crate) fn lint(workplace: &Workplace) -> Result<()> {
     Ok(())
 }
 
-fn checks(workplace: &Workplace) -> Vec<Check> {
+/// The shim's build needs static libraries; where they cannot be had (no Debian, no Linux), it is not checked.
+fn shim_libraries(workplace: &Workplace) -> Option<StaticLibraries> {
+    let step = Step::begin("shim libraries");
+    match StaticLibraries::ensure(&workplace.home.tools(), &step) {
+        Ok(libraries) => {
+            step.done("libseccomp, libelf, zlib");
+            Some(libraries)
+        }
+        Err(error) => {
+            step.done(&format!("none, the shim is not checked: {error:#}"));
+            None
+        }
+    }
+}
+
+fn checks(workplace: &Workplace, shim: Option<&StaticLibraries>) -> Vec<Check> {
     let repository = &workplace.repository;
     let host = || {
         let mut command = cargo();
@@ -60,6 +77,12 @@ fn checks(workplace: &Workplace) -> Vec<Check> {
     add("the host's documentation", with_strict_docs(host()), &["doc", "--no-deps"]);
     add("the harness of the pods with Clippy", with(host(), &["clippy", "--package", e2e::PACKAGE]), &clippy);
     add("the harness's documentation", with_strict_docs(host()), &["doc", "--package", e2e::PACKAGE, "--no-deps"]);
+
+    if let Some(libraries) = shim {
+        let mut shim = with(host(), &["clippy"]);
+        libraries.apply(&mut shim);
+        add("the shim with Clippy", shim, &clippy);
+    }
 
     // Guests import their host, so only their pure parts can run here; but all of them can be checked here.
     let guest = |subcommand: &str, manifest: PathBuf| {
@@ -92,7 +115,7 @@ mod tests {
     #[test]
     fn every_workspace_is_formatted_checked_and_documented() {
         let workplace = Workplace::open(Choice::Auto).expect("the test runs in the checkout");
-        let lines: Vec<String> = checks(&workplace)
+        let lines: Vec<String> = checks(&workplace, None)
             .iter()
             .map(|check| check.command.get_args().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" "))
             .collect();

@@ -19,6 +19,7 @@ mod python_client;
 mod repository;
 mod serve;
 mod setup;
+mod shim;
 mod skips;
 mod toolchain;
 mod tools;

@@ -18,6 +18,14 @@ pub(crate) fn clear(file: &Path) -> Result<()> {
     std::fs::write(file, "").with_context(|| format!("cannot write {}", file.display()))
 }
 
+/// Adds what is skipped before any test starts.
+pub(crate) fn add(file: &Path, line: &str) -> Result<()> {
+    let mut text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    text.push_str(&line.replace('\n', " "));
+    text.push('\n');
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
 /// The tests that were skipped, `name: reason`, each once, in order of their names.
 pub(crate) fn read(file: &Path) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;

@@ -1,0 +1,102 @@
+//! The shim, built as one static program that runs on any node, whatever C library that has.
+//!
+//! It needs libseccomp, and libelf with zlib for the device rules of cgroup v2, as static libraries with their headers. They come out
+//! of Debian's packages into the cache, and nothing is installed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::bundle::Profile;
+use crate::packages::{Apt, Ingredients, Platform, discard, unpack};
+use crate::process::{cargo, find_program, run_within};
+use crate::progress::Step;
+use crate::setup::Workplace;
+
+/// The shim's package, which is no default member.
+pub(crate) const PACKAGE: &str = "wisp-shim";
+/// What its program is called: containerd derives the name from the runtime's type.
+pub(crate) const PROGRAM: &str = "containerd-shim-wisp-v1";
+
+/// Counts changes of the recipe; an older folder is left alone and no longer used.
+const RECIPE: u32 = 1;
+/// An old suite: what is linked against its archives runs on everything newer too.
+const SUITE: &str = "bookworm";
+/// Archives and headers.
+const PACKAGES: [&str; 3] = ["libseccomp-dev", "libelf-dev", "zlib1g-dev"];
+
+/// Static libraries that the shim is linked with.
+#[derive(Clone, Debug)]
+pub(crate) struct StaticLibraries {
+    root: PathBuf,
+    platform: Platform,
+}
+
+impl StaticLibraries {
+    /// Finds them below `tools` or unpacks them there.
+    pub(crate) fn ensure(tools: &Path, step: &Step) -> Result<Self> {
+        let Ingredients { platform, mirror } = Ingredients::of_this_machine()?;
+        ensure!(
+            find_program("make").is_some(),
+            "`make` is not on this machine, and libbpf is built with it; install it"
+        );
+        let libraries = Self { root: tools.join(format!("shim-libraries-debian-{RECIPE}")), platform };
+        if libraries.root.is_dir() {
+            return Ok(libraries);
+        }
+        let work = tools.join(format!("shim-libraries-{RECIPE}.partial"));
+        let apt = Apt::new(&work.join("apt"), &mirror, SUITE, platform.architecture)?;
+        step.say(&format!("package lists of {SUITE}"));
+        apt.update(step)?;
+        let names: BTreeSet<String> = PACKAGES.map(str::to_owned).into();
+        let archives = apt.download(&names, step)?;
+        let unpacked = work.join("root");
+        discard(&unpacked)?;
+        unpack(&archives, &unpacked, step)?;
+        for library in ["libseccomp.a", "libelf.a", "libz.a"] {
+            let path = unpacked.join("usr/lib").join(platform.libraries).join(library);
+            ensure!(path.is_file(), "Debian's packages hold no {library}");
+        }
+        std::fs::rename(&unpacked, &libraries.root)
+            .with_context(|| format!("cannot create {}", libraries.root.display()))?;
+        discard(&work)?;
+        Ok(libraries)
+    }
+
+    /// Tells the build where they are. The flags are for the shim's platform alone, so that build scripts stay as they are.
+    pub(crate) fn apply(&self, command: &mut Command) {
+        let (headers, archives) =
+            (self.root.join("usr/include"), self.root.join("usr/lib").join(self.platform.libraries));
+        let triple = self.platform.triple.to_uppercase().replace('-', "_");
+        command
+            .args(["--package", PACKAGE, "--target", self.platform.triple])
+            .env(format!("CARGO_TARGET_{triple}_RUSTFLAGS"), "-C target-feature=+crt-static")
+            .env("LIBSECCOMP_LINK_TYPE", "static")
+            .env("LIBSECCOMP_LIB_PATH", &archives)
+            .env("LIBBPF_SYS_LIBRARY_PATH", &archives)
+            .env(
+                "LIBBPF_SYS_EXTRA_CFLAGS",
+                format!("-I{} -I{}", headers.display(), headers.join(self.platform.libraries).display()),
+            )
+            // libbpf's Makefile would ask pkg-config for what is said here already; the build script only checks that it is there.
+            .env("NO_PKG_CONFIG", "1")
+            .env("PKG_CONFIG", "true");
+    }
+}
+
+/// Builds the shim. Returns the program.
+pub(crate) fn build(workplace: &Workplace, profile: Profile) -> Result<PathBuf> {
+    let step = Step::begin("shim");
+    let libraries = StaticLibraries::ensure(&workplace.home.tools(), &step)?;
+    let mut command = cargo();
+    command.current_dir(workplace.repository.root()).arg("build").args(profile.flags());
+    libraries.apply(&mut command);
+    run_within(&step, &mut command)?;
+    let folder = Path::new("target").join(libraries.platform.triple).join(profile.folder());
+    let program = workplace.repository.root().join(&folder).join(PROGRAM);
+    ensure!(program.is_file(), "{} was not built; is CARGO_TARGET_DIR set?", program.display());
+    step.done(&format!("built in {}", folder.display()));
+    Ok(program)
+}
