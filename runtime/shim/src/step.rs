@@ -12,6 +12,7 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use oci_spec::runtime::Spec;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -93,9 +94,15 @@ impl Container {
         self.bundle.join("wisp")
     }
 
-    /// The mount point of the root file system.
+    /// Where the mounts of a root file system go.
     pub(crate) fn rootfs(&self) -> PathBuf {
         self.bundle.join("rootfs")
+    }
+
+    /// The root file system that `spec` names: usually where the mounts went, but a specification may name any folder.
+    pub(crate) fn root_of(&self, spec: &Spec) -> PathBuf {
+        // An absolute path replaces the bundle's.
+        spec.root().as_ref().map_or_else(|| self.rootfs(), |root| self.bundle.join(root.path()))
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct Module {
 pub(crate) fn of(request: &Create, spec: &Spec) -> Result<Workload> {
     let entrypoint = Entrypoint::of(spec)?;
     let limit_bytes = request.options.module_limit_bytes;
-    match entrypoint.open_in(&request.container.rootfs())? {
+    match entrypoint.open_in(&request.container.root_of(spec))? {
         Some(file) if entrypoint::is_linux_program(&entrypoint, &file)? => Ok(Workload::Linux),
         Some(file) => Ok(Workload::Module(entrypoint::read_module(&entrypoint, &file, limit_bytes)?)),
         None => match artifact::module(request)? {

@@ -80,9 +80,9 @@ impl StaticLibraries {
                 "LIBBPF_SYS_EXTRA_CFLAGS",
                 format!("-I{} -I{}", headers.display(), headers.join(self.platform.libraries).display()),
             )
-            // libbpf's Makefile would ask pkg-config for what is said here already; the build script only checks that it is there.
+            // Where libraries are is said here; whoever asks pkg-config is told that it knows of none.
             .env("NO_PKG_CONFIG", "1")
-            .env("PKG_CONFIG", "true");
+            .env("PKG_CONFIG", "false");
     }
 }
 

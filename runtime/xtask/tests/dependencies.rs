@@ -21,6 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wisp-server", &["wisp-core", "wisp-engine", "wisp-proto"]),
     ("wisp-bench", &["wisp-core", "wisp-engine", "wisp-host", "wisp-model-store", "wisp-proto", "wisp-scheduler"]),
     ("wisp-cli", &["wisp-bench", "wisp-core", "wisp-engine", "wisp-model-export", "wisp-model-store", "wisp-server"]),
+    ("wisp-shim", &[]),
     ("wisp-testing", &["wisp-model-store"]),
     ("wisp-example-client", &["wisp-proto"]),
     ("wisp-benches", &[]),
@@ -45,7 +46,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("ort", &["wisp-backends"]),
     ("candle", &["wisp-backends"]),
     ("openvino", &["wisp-backends"]),
-    ("tonic", &["wisp-proto", "wisp-server", "wisp-bench", "wisp-cli", "wisp-e2e", "wisp-example-client"]),
+    // The shim asks containerd for the layers of artifacts.
+    ("tonic", &["wisp-proto", "wisp-server", "wisp-bench", "wisp-cli", "wisp-shim", "wisp-e2e", "wisp-example-client"]),
     // ONNX files are protocol buffers.
     (
         "prost",
@@ -54,6 +56,7 @@ const CONFINED: &[(&str, &[&str])] = &[
             "wisp-server",
             "wisp-bench",
             "wisp-cli",
+            "wisp-shim",
             "wisp-e2e",
             "wisp-model-export",
             "wisp-example-client",

@@ -119,10 +119,9 @@ fn build(request: &Create, spec: &Spec, preserved: i32) -> Result<Created> {
 /// The library reads its specification from a folder; containerd's own file stays as it was.
 fn write_spec(request: &Create, spec: &Spec) -> Result<()> {
     let mut spec = spec.clone();
-    if let Some(root) = spec.root_mut() {
-        let path =
-            if root.path().is_absolute() { root.path().clone() } else { request.container.bundle.join(root.path()) };
-        root.set_path(path);
+    let root = request.container.root_of(&spec);
+    if let Some(named) = spec.root_mut() {
+        named.set_path(root);
     }
     let path = request.container.states().join("config.json");
     spec.save(&path).map_err(|error| Error::Container(format!("{}: {}", path.display(), chain(&error))))
