@@ -111,9 +111,19 @@ fn build(request: &Create, spec: &Spec, preserved: i32) -> Result<Created> {
         .as_init(&states)
         .with_systemd(request.options.systemd_cgroup)
         .with_detach(true)
-        .build()?;
+        .build()
+        .map_err(|error| Error::Container(format!("{}{}", chain(&error), hooks_hint(spec, &chain(&error)))))?;
     let pid = container.pid().ok_or_else(|| Error::Container("the container has no first process".into()))?;
     Ok(Created { pid: pid.as_raw().unsigned_abs() })
+}
+
+/// The library says that a hook failed, but not which ones there were; they come with devices, so a device may be to blame.
+fn hooks_hint(spec: &Spec, message: &str) -> String {
+    let Some(hooks) = spec.hooks().as_ref().filter(|_| message.contains("hook")) else { return String::new() };
+    let stages = [hooks.prestart(), hooks.create_runtime(), hooks.create_container()];
+    let paths: Vec<String> =
+        stages.into_iter().flatten().flatten().map(|hook| hook.path().display().to_string()).collect();
+    format!("; its hooks are {}, their own words are in the container's log", paths.join(", "))
 }
 
 /// The library reads its specification from a folder; containerd's own file stays as it was.
