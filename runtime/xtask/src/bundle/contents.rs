@@ -132,9 +132,8 @@ impl Contents {
             }
         }
         let summary = Summary { parts, digest: Sha256Digest::of(lines.as_bytes()) };
-        let sizes = summary.parts.iter().map(|(part, (count, bytes))| {
-            json!({"name": part, "files": count, "bytes": bytes})
-        });
+        let sizes =
+            summary.parts.iter().map(|(part, (count, bytes))| json!({"name": part, "files": count, "bytes": bytes}));
         let list = json!({
             "name": "wisp",
             "version": version,
@@ -218,8 +217,13 @@ impl fmt::Display for Summary {
         for (part, (count, bytes)) in &self.parts {
             writeln!(f, "{part:<22} {count:>6} {:>10}", readable_bytes(*bytes))?;
         }
-        writeln!(f, "{:<22} {:>6} {:>10}", "all", self.parts.values().map(|(count, _)| count).sum::<usize>(),
-            readable_bytes(self.total_bytes()))?;
+        writeln!(
+            f,
+            "{:<22} {:>6} {:>10}",
+            "all",
+            self.parts.values().map(|(count, _)| count).sum::<usize>(),
+            readable_bytes(self.total_bytes())
+        )?;
         writeln!(f, "digest {}", self.digest)
     }
 }

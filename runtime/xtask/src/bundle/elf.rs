@@ -39,7 +39,8 @@ impl Elf {
 
     /// Takes out what only a debugger reads.
     pub(super) fn strip(&self, program: &Path) -> Result<()> {
-        let strip = find_program("strip").context("`strip` is missing; install `binutils` with your system's package manager")?;
+        let strip = find_program("strip")
+            .context("`strip` is missing; install `binutils` with your system's package manager")?;
         capture(Command::new(strip).arg("--strip-debug").arg(program)).map(drop)
     }
 }
