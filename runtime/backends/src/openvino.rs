@@ -3,6 +3,7 @@
 mod compile;
 mod device;
 mod library;
+mod nodes;
 mod session;
 mod shapes;
 mod value;

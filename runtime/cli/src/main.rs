@@ -14,6 +14,7 @@ mod environment;
 mod logging;
 mod models;
 mod neighbours;
+mod node;
 mod output;
 mod placement;
 mod pod;
@@ -91,6 +92,9 @@ enum Command {
     Config(config::ConfigCommand),
     /// Compile a module to machine code, ahead of its first start.
     Compile(compile::Compile),
+    /// Prepare this node for pods.
+    #[command(subcommand)]
+    Node(node::Node),
     /// Serve the module of an image in a pod.
     #[command(hide = true)]
     Pod(pod::Pod),
@@ -123,6 +127,7 @@ fn main() -> ExitCode {
         Command::Probe(command) => command.run(&cli.global),
         Command::Config(command) => command.run(&cli.global),
         Command::Compile(command) => command.run(&cli.global),
+        Command::Node(command) => command.run(&cli.global),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -111,8 +111,15 @@ impl Pod {
 
     /// What others put there, and nothing else: a pod writes no file.
     fn store(&self) -> Store {
-        let home = self.node_cache.clone().unwrap_or_else(|| PathBuf::from(crate::NO_HOME));
-        Store::new(Home::at(home), Access::Sealed)
+        // Compiled models are native code to the library that loads them: they count only where the node put them.
+        let trusted = self.node_cache.as_ref().filter(|cache| match wisp_engine::check_node_cache(cache) {
+            Ok(()) => true,
+            Err(reason) => {
+                tracing::warn!(reason, "the node's cache is not trusted; models are proven and compiled here");
+                false
+            }
+        });
+        Store::new(Home::at(trusted.map_or(Path::new(crate::NO_HOME), PathBuf::as_path)), Access::Sealed)
     }
 
     /// The code, if it can only come from the node.

@@ -69,7 +69,7 @@ impl Engine {
         store: &Store,
         progress: &dyn Progress,
     ) -> Result<Self, StartError> {
-        room::check(&config, store)?;
+        room::check(&config, image, store)?;
         let tenants = Tenants::start(&config)?;
         let metrics = Metrics::new();
         let host = Host::new(host_config(&config, store))?;

@@ -49,7 +49,7 @@ pub use engine::Engine;
 pub use error::{EngineError, StartError};
 pub use import::{ImportError, ImportRequest, Imported, import};
 pub use libraries::{devices, is_bundled, probe_backend, use_probe_program};
-pub use model::{ModelInfo, ProvenFile, prove_model};
+pub use model::{ModelInfo, ProvenFile, Warmed, prove_model, warm_model};
 pub use pod::{IMAGE_GUEST, PodImage};
 pub use proof::batching::{BatchingProof, Verdict};
 pub use proof::cache::{Outcome, ProofRecord};
@@ -60,7 +60,7 @@ pub use request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
 pub use room::ModelNeed;
 pub use tenants::ANONYMOUS;
 pub use wisp_host::{
-    AotCache, CallError, CodeFile, HostConfig, HostError, InheritError, compile as compile_guest, forget_environment,
-    take_sealed,
+    AotCache, CallError, CodeFile, HostConfig, HostError, InheritError, check_node_cache, compile as compile_guest,
+    forget_environment, take_sealed,
 };
 pub use wisp_scheduler::{BatchRecord, BatchShare, Lane, Tenant};

@@ -5,6 +5,7 @@ mod loader;
 mod recovery;
 mod select;
 mod subject;
+mod warm;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use budget::Budget;
 pub(crate) use loader::{Loader, Subject, threads};
 use select::{Chosen, select};
 use subject::LateSubject;
+pub use warm::{Warmed, warm_model};
 
 /// A model in service.
 #[derive(Clone, Debug)]

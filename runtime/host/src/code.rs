@@ -90,6 +90,15 @@ impl CodeFile {
     }
 }
 
+/// Whether a folder can only be the node's: root's alone, on a mount that nobody here can write to.
+///
+/// # Errors
+/// In one line, what else it may be.
+pub fn check_node_cache(folder: &Path) -> Result<(), String> {
+    check_owner(folder)?;
+    check_read_only(folder)
+}
+
 /// Whether the file is whole, and of this module.
 fn check_seal(path: &Path, wasm: &[u8]) -> Result<(), String> {
     let read = || -> std::io::Result<Option<(Vec<u8>, Vec<u8>)>> {

@@ -36,7 +36,7 @@ mod wasi;
 
 pub use cache::{AotCache, Kept};
 pub use call::{CallTimes, EmbedCall, EmbedInputs, EmbedOptions, Embedded};
-pub use code::{CodeFile, compile};
+pub use code::{CodeFile, check_node_cache, compile};
 pub use error::{CallError, HostError};
 pub use grants::{EmbeddingFacts, GrantedModel, Grants};
 pub use guest::Guest;

@@ -17,9 +17,24 @@ pub(super) const DRIVER_VARIABLE: &str = "WISP_CUDA_DRIVER";
 
 const DRIVER: &str = "libcuda.so.1";
 
-/// Where distributions, containers and the toolkit put the driver, for loaders that were not told.
-const FOLDERS: [&str; 4] =
-    ["/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/local/nvidia/lib64", "/usr/local/cuda/lib64"];
+/// Where distributions, containers and the toolkit put the driver, for loaders that were not told: an image may have no
+/// cache of the loader, and container runtimes mount the driver where the node has it.
+#[cfg(target_arch = "aarch64")]
+const FOLDERS: [&str; 7] = folders("/usr/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu/tegra");
+#[cfg(not(target_arch = "aarch64"))]
+const FOLDERS: [&str; 7] = folders("/usr/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu/nvidia/current");
+
+const fn folders(system: &'static str, vendor: &'static str) -> [&'static str; 7] {
+    [
+        system,
+        vendor,
+        "/usr/lib64",
+        "/usr/lib",
+        "/run/nvidia/driver/usr/lib64",
+        "/usr/local/nvidia/lib64",
+        "/usr/local/cuda/lib64",
+    ]
+}
 
 /// The most devices that are asked for their names.
 const GPU_LIMIT: c_int = 64;

@@ -3,6 +3,8 @@
 use openvino::{Core, DeviceType, PropertyKey};
 use wisp_core::{Combination, CombinedDevice, Device, DeviceReport, Precision};
 
+use super::nodes;
+
 /// OpenVINO's name of a device: `CPU`, `GPU.0`, `NPU`, `HETERO:GPU.0,CPU`.
 pub(super) fn name(device: Device) -> String {
     match device {
@@ -99,7 +101,8 @@ pub(super) fn report(core: &Core, device: Device) -> DeviceReport {
             let said =
                 Some(super::message(&error)).filter(|message| !message.contains("Unsupported configuration key"));
             let said = said.map_or_else(String::new, |message| format!(" ({message})"));
-            let missing = Some(format!("{}{said}", what_it_needs(device)));
+            let closed = nodes::closed(device).map_or_else(String::new, |closed| format!("; {closed}"));
+            let missing = Some(format!("{}{said}{closed}", what_it_needs(device)));
             DeviceReport { device, name: None, missing, precisions: Vec::new() }
         }
     }

@@ -9,6 +9,7 @@ use super::subject::LateSubject;
 use crate::config::PrecisionChoice;
 use crate::proof::cache::{Outcome, ProofKey};
 use crate::proof::{Proof, ProofError, prove, prove_quickly};
+use crate::room;
 
 /// A session that is loaded, proven, and chosen.
 pub(crate) struct Chosen {
@@ -267,7 +268,9 @@ impl<'a> Place<'a> {
     }
 
     fn open(&self, candidate: Candidate<'_>) -> Result<Box<dyn Session>, String> {
-        self.loader.open(self.backend.as_ref(), candidate.file, self.placement, candidate.precision, &self.version)
+        let loader = self.loader;
+        room::check_session(self.placement, &loader.model.manifest, candidate.file, loader.store)?;
+        loader.open(self.backend.as_ref(), candidate.file, self.placement, candidate.precision, &self.version)
     }
 
     fn key<'k>(&'k self, candidate: Candidate<'k>) -> ProofKey<'k> {
