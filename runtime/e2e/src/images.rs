@@ -95,19 +95,22 @@ fn foreign(mut program: Vec<u8>) -> Vec<u8> {
     program
 }
 
-/// The files of a model's folder, without those that only the store on this machine uses.
+/// The files of a model's folder, and its golden vectors.
 fn model_layer(folder: &Path) -> Result<Layer> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
-        if entry.path().is_file() {
-            names.push(entry.file_name().to_string_lossy().into_owned());
-        }
+    let files = |folder: &Path| -> Result<Vec<String>> {
+        let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        let files = entries.filter_map(Result::ok).filter(|entry| entry.path().is_file());
+        let mut names: Vec<String> = files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        Ok(names)
+    };
+    let mut layer = Layer::new();
+    for name in files(folder)? {
+        layer = layer.copy(&name, 0o644, &folder.join(&name))?;
     }
-    names.sort();
-    names
-        .iter()
-        .filter(|name| *name != ".lock")
-        .try_fold(Layer::new(), |layer, name| layer.copy(name, 0o644, &folder.join(name)))
+    layer = layer.folder("golden")?;
+    for name in files(&folder.join("golden"))? {
+        layer = layer.copy(&format!("golden/{name}"), 0o644, &folder.join("golden").join(&name))?;
+    }
+    Ok(layer)
 }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use rustix::mount::{UnmountFlags, unmount};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Where control groups are mounted.
 const CGROUPS: &str = "/sys/fs/cgroup";
@@ -29,16 +31,16 @@ impl Marks {
 
     /// Everything that is left, one line each. `containerd` itself is not counted while it runs.
     pub(crate) fn leftovers(&self) -> Result<Vec<String>> {
-        let mut left = self.processes();
-        left.extend(self.mounts()?);
+        let processes = self.processes().into_iter();
+        let mut left: Vec<String> = processes.map(|(id, name)| format!("process {id}: {name}")).collect();
+        left.extend(self.mount_points()?.into_iter().map(|point| format!("mount {point}")));
         left.extend(self.cgroups());
-        let sockets = entries(Path::new(SHIM_SOCKETS)).into_iter().filter(|socket| !self.sockets.contains(socket));
-        left.extend(sockets.map(|socket| format!("socket {}", socket.display())));
+        left.extend(self.dead_sockets().map(|socket| format!("socket {}", socket.display())));
         Ok(left)
     }
 
     /// Processes whose command line names the folder, or that are in a control group of the run.
-    fn processes(&self) -> Vec<String> {
+    fn processes(&self) -> Vec<(u32, String)> {
         let folder = self.folder.display().to_string();
         let mut found = Vec::new();
         for process in entries(Path::new("/proc")) {
@@ -52,18 +54,25 @@ impl Marks {
             }
             if command.contains(&folder) || read("cgroup").contains(&self.cgroup) {
                 let name = if command.is_empty() { format!("[{}]", read("comm").trim()) } else { command };
-                found.push(format!("process {id}: {}", name.trim()));
+                found.push((id, name.trim().to_owned()));
             }
         }
         found
     }
 
-    fn mounts(&self) -> Result<Vec<String>> {
+    fn mount_points(&self) -> Result<Vec<String>> {
         let folder = self.folder.display().to_string();
         let mounts = std::fs::read_to_string("/proc/self/mounts").context("cannot read /proc/self/mounts")?;
-        let points =
-            mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|point| point.starts_with(&folder));
-        Ok(points.map(|point| format!("mount {point}")).collect())
+        let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+        Ok(points.filter(|point| point.starts_with(&folder)).map(str::to_owned).collect())
+    }
+
+    /// New sockets that nobody listens on: those of living shims may be another containerd's, and a living shim of this run
+    /// is found as a process.
+    fn dead_sockets(&self) -> impl Iterator<Item = PathBuf> {
+        let living = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
+        let new = entries(Path::new(SHIM_SOCKETS)).into_iter().filter(|socket| !self.sockets.contains(socket));
+        new.filter(move |socket| !living.contains(&socket.display().to_string()))
     }
 
     /// Control groups of containers in every hierarchy, of version 1 and 2. The pods' own are not counted: who names a
@@ -74,10 +83,23 @@ impl Marks {
         containers.map(|path| format!("control group {}", path.display())).collect()
     }
 
-    /// Removes the empty control groups above the pods', which belong to the harness as they would to the kubelet.
-    pub(crate) fn remove_parents(&self) {
+    /// Ends and removes what a broken runtime has left, and the control groups above the pods', which belong to the harness as
+    /// they would to the kubelet. Best effort: it has been counted before.
+    pub(crate) fn clean(&self) {
+        for (id, _) in self.processes() {
+            if let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+                let _ = kill_process(id, Signal::KILL);
+            }
+        }
+        for point in self.mount_points().unwrap_or_default().iter().rev() {
+            let _ = unmount(point.as_str(), UnmountFlags::DETACH);
+        }
+        for socket in self.dead_sockets() {
+            let _ = std::fs::remove_file(socket);
+        }
         for parent in self.parents() {
             for pod in entries(&parent) {
+                entries(&pod).into_iter().for_each(|container| drop(std::fs::remove_dir(container)));
                 // Files of a control group cannot be removed, and one that is in use is reported by the check.
                 let _ = std::fs::remove_dir(pod);
             }

@@ -20,11 +20,13 @@ pub(crate) fn assemble(manifest: &Path, folder: &Path) -> Result<GoldenVectors> 
     let weights = model.manifest.model_files().find(|file| file.path.ends_with(".safetensors"));
     let weights = weights.context("the model has no safetensors")?;
     let local = store.ensure(&model, weights, &NoProgress)?;
-    for path in
-        [Some(local.file), local.weights, local.tokenizer, local.architecture, local.labels].into_iter().flatten()
-    {
-        let name = path.file_name().context("a model's file has a name")?;
-        copy(&path, &folder.join(name))?;
+    let cache = local.file.parent().context("the weights lie in a folder")?;
+    for entry in std::fs::read_dir(cache).with_context(|| format!("cannot read {}", cache.display()))? {
+        let path = entry.with_context(|| format!("cannot read {}", cache.display()))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_file() && !name.starts_with('.') && !name.ends_with(".onnx") {
+            copy(&path, &folder.join(name))?;
+        }
     }
     let vectors = model.golden().context("the golden vectors cannot be read")?;
     vectors.with_context(|| format!("{} has no golden vectors", manifest.display()))

@@ -15,6 +15,9 @@ use crate::report::Figure;
 /// Longest time until the CRI knows of an image that was imported.
 const IMAGE_LIMIT: Duration = Duration::from_secs(10);
 
+/// How often pods are removed after a failed check, a second apart.
+const STRAGGLER_ROUNDS: u32 = 4;
+
 /// What runs the embedder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
@@ -95,6 +98,15 @@ impl Node {
             self.cri.remove_sandbox(&sandbox).await?;
         }
         Ok(())
+    }
+
+    /// The same after a check that failed: what it began and did not wait for may only now become a pod.
+    pub(crate) async fn sweep_stragglers(&self) -> Result<()> {
+        for _ in 0..STRAGGLER_ROUNDS {
+            self.sweep().await?;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        self.sweep().await
     }
 
     /// Whether this containerd has artifacts, CDI devices and image volumes.

@@ -104,7 +104,8 @@ async fn tried(check: &Check, node: &mut Node) -> Row {
         Ok(outcome) => outcome,
         Err(_) => Err(anyhow::anyhow!("not done within {} s", CHECK_LIMIT.as_secs())),
     };
-    let swept = node.sweep().await.context("its pods cannot be removed");
+    let swept = if outcome.is_ok() { node.sweep().await } else { node.sweep_stragglers().await };
+    let swept = swept.context("its pods cannot be removed");
     let (verdict, detail) = match outcome.and_then(|outcome| swept.map(|()| outcome)) {
         Ok(Outcome::Holds(seen)) => (Verdict::Passed, seen),
         Ok(Outcome::Skipped(reason)) => (Verdict::Skipped, reason),
@@ -122,15 +123,21 @@ async fn ended(node: &mut Node, marks: &Marks) -> Row {
         left = marks.leftovers();
     }
     let stopped = node.containerd.stop().await;
-    marks.remove_parents();
+    marks.clean();
     let (verdict, detail) = match (left, stopped) {
         (Ok(left), Ok(())) if left.is_empty() => {
             (Verdict::Passed, "no process, mount, control group or socket".to_owned())
         }
-        (Ok(left), Ok(())) => (Verdict::Failed, left.join("\n")),
+        (Ok(left), Ok(())) => (Verdict::Failed, summary(&left)),
         (Err(error), _) | (_, Err(error)) => (Verdict::Failed, format!("{error:#}")),
     };
     Row { check: NOTHING_IS_LEFT, verdict, detail, seconds: started.elapsed().as_secs_f64() }
+}
+
+/// The first lines, and how many more there are.
+fn summary(left: &[String]) -> String {
+    let shown = left.iter().take(8).map(String::as_str).collect::<Vec<_>>().join("\n");
+    if left.len() > 8 { format!("{shown}\nand {} more", left.len() - 8) } else { shown }
 }
 
 /// A line as soon as a check has ended, with containerd's log if it failed.

@@ -49,8 +49,8 @@ async fn unreadable(node: &mut Node) -> Result<Outcome> {
 async fn no_folder(node: &mut Node) -> Result<Outcome> {
     let missing = PathBuf::from("/no-such-folder-of-wisp/model");
     let embedder = Embedder::without_model(MODULE)?.with(|spec| spec.mount(MODEL_PATH, &missing));
-    let refused = refused(node, embedder, &["no-such-folder-of-wisp"]).await;
-    // Old versions of containerd create the folder in place of refusing the pod.
+    let refused = refused(node, embedder, &["no-such-folder-of-wisp", MODEL_PATH]).await;
+    // containerd makes the folder in place of refusing the pod, so it is the model that is missing.
     let made = PathBuf::from("/no-such-folder-of-wisp");
     if made.exists() {
         std::fs::remove_dir_all(&made).context("cannot delete what containerd made")?;

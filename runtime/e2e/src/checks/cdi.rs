@@ -80,7 +80,7 @@ fn write_specification(node: &Node) -> Result<()> {
             "hooks": [{
                 "hookName": "createContainer",
                 "path": "/bin/sh",
-                "args": ["sh", "-c", format!("cat > {}", mark.display())],
+                "args": ["sh", "-c", format!("/bin/cat > {}", mark.display())],
             }],
         }}],
     });
