@@ -12,6 +12,7 @@ use wisp_model_store::{Progress, Store};
 use wisp_scheduler::{Admission, Announced, Caller, Origin, Tenant};
 
 use crate::deployment::{Deployment, DeploymentHealth};
+use crate::door::Door;
 use crate::metrics::{Answered, Metrics};
 use crate::model::Models;
 use crate::request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
@@ -35,6 +36,7 @@ struct Shared {
     models: Vec<ModelInfo>,
     limits: RequestLimits,
     admission: Admission,
+    door: Door,
     tenants: Tenants,
     metrics: Metrics,
     is_draining: AtomicBool,
@@ -65,6 +67,7 @@ impl Engine {
         metrics.loaded(&reports);
         let limits = config.server.limits;
         let shared = Shared {
+            door: Door::before(&deployments),
             deployments,
             models: reports,
             admission: Admission::new(limits.inflight_requests as usize),
@@ -124,6 +127,22 @@ impl Engine {
         let answered = Answered { total: response.times.total, guest: response.times.guest, start };
         shared.metrics.answered(&deployment.metrics, &answered);
         Ok(response)
+    }
+
+    /// Refuses a request of which nothing is known but who sends it and until when, if it would be refused whatever it is. What
+    /// passes has no place yet.
+    ///
+    /// # Errors
+    /// [`EngineError::Admission`] with the reason that [`Engine::embed`] would give.
+    pub fn check_at_door(&self, tenant: Option<&Tenant>, deadline: Option<Instant>) -> Result<(), EngineError> {
+        let shared = &*self.shared;
+        // Whoever comes while the engine drains is told so, not to come back.
+        if shared.is_draining.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let tenant = tenant.unwrap_or(shared.tenants.anonymous());
+        let checked = shared.door.check(&shared.admission, tenant, deadline).map_err(EngineError::Admission);
+        checked.inspect_err(|error| shared.metrics.failed(None, error.kind()))
     }
 
     /// The tenant that has this token; `None` for a token that nobody has.

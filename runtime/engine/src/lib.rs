@@ -24,6 +24,7 @@ mod builtin;
 mod calibrate;
 mod config;
 mod deployment;
+mod door;
 mod engine;
 mod error;
 mod estimate;
