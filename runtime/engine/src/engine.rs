@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use wisp_core::Kinded;
 use wisp_host::{AotCache, CallTimes, EmbedCall, EmbedInputs, Embedded, GrantedModel, Host, HostConfig};
 use wisp_model_store::{Progress, Store};
 use wisp_scheduler::{Admission, Announced, Caller, Origin, Tenant};
@@ -87,9 +86,9 @@ impl Engine {
         let arrived_at = Instant::now();
         let deployment = self.deployment(request.deployment.as_deref());
         let metrics = &self.shared.metrics;
-        let deployment = deployment.inspect_err(|error| metrics.failed(None, error.kind()))?;
+        let deployment = deployment.inspect_err(|error| metrics.failed(None, error))?;
         let answer = self.embed_with(deployment, request, arrived_at).await;
-        answer.inspect_err(|error| metrics.failed(Some(&deployment.metrics), error.kind()))
+        answer.inspect_err(|error| metrics.failed(Some(&deployment.metrics), error))
     }
 
     async fn embed_with(
@@ -101,7 +100,9 @@ impl Engine {
         let shared = &*self.shared;
         let tenant = request.tenant.as_ref().unwrap_or(shared.tenants.anonymous());
         // Admitted before the drain flag is read: a request that saw the flag unset is counted by those who wait.
-        let _permit = shared.admission.admit(request.lane, tenant).map_err(EngineError::Admission)?;
+        let permit = shared.admission.admit(request.lane, tenant);
+        let _permit =
+            permit.inspect_err(|error| shared.metrics.refused_a_place(error)).map_err(EngineError::Admission)?;
         if shared.is_draining.load(Ordering::SeqCst) {
             return Err(EngineError::Draining);
         }
@@ -119,7 +120,9 @@ impl Engine {
             inputs: EmbedInputs::Texts(request.texts),
             options: request.options,
         };
+        let living = deployment.metrics.instance();
         let embedded = deployment.guest.embed(call).await?;
+        drop(living);
         let tokens = embedded.token_counts.iter().map(|&tokens| tokens as usize).sum();
         deployment.ratio.learn(count, bytes, tokens, deployment.max_tokens());
         let start = embedded.times.instantiate;
@@ -141,8 +144,8 @@ impl Engine {
             return Ok(());
         }
         let tenant = tenant.unwrap_or(shared.tenants.anonymous());
-        let checked = shared.door.check(&shared.admission, tenant, deadline).map_err(EngineError::Admission);
-        checked.inspect_err(|error| shared.metrics.failed(None, error.kind()))
+        let checked = shared.door.check(&shared.admission, tenant, deadline);
+        checked.inspect_err(|error| shared.metrics.refused_at_door(error)).map_err(EngineError::Admission)
     }
 
     /// The tenant that has this token; `None` for a token that nobody has.

@@ -282,7 +282,7 @@ impl SessionQueue {
         }
         let wait = ahead + microseconds(own_us);
         if wait > deadline.saturating_duration_since(Instant::now()) {
-            self.shared().metrics.refused();
+            self.shared().metrics.overloaded();
             return Err(ScheduleError::Overloaded { model: self.shared().model.to_string(), wait });
         }
         Ok(())
@@ -299,7 +299,7 @@ impl SessionQueue {
         self.refuse_what_would_be_late(&waiting, &job.caller, own_us, job.deadline)?;
         let limit = shared.limits.max_queued;
         if waiting.entries() >= limit {
-            shared.metrics.refused();
+            shared.metrics.queue_full();
             return Err(ScheduleError::Full { what: "queued inferences", limit });
         }
         waiting.push(Arc::clone(job));

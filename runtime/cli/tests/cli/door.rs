@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 use wisp_proto::v1::{EmbedRequest, Priority};
 
-use crate::support::Server;
+use crate::support::{Server, get, sample};
 
 /// One place, and time enough to hold it.
 const CONFIG: &str = "[server.limits]\ninflight_requests = 1\n\
@@ -49,6 +49,9 @@ async fn a_message_that_nobody_has_a_place_for_is_not_read() {
     let huge = client.embed(request(vec!["x".repeat(10 << 20)])).await.expect_err("there is no place");
     assert_refused_with_retry(&huge);
     assert_refused_with_retry(&client.embed(small()).await.expect_err("there is still no place"));
+    let metrics = get(&server.admin, "/metrics");
+    assert!(sample(&metrics, "wisp_rejected_total", &["reason=\"quota\""]) >= 3.0, "{metrics}");
+    assert!((sample(&metrics, "wisp_guest_instances", &["deployment=\"embedder\""]) - 1.0).abs() < 1e-9, "{metrics}");
 
     held.abort();
     let answer = loop {
