@@ -12,7 +12,7 @@ use wisp_scheduler::{Admission, Announced, Caller, Origin, Tenant};
 
 use crate::deployment::{Deployment, DeploymentHealth};
 use crate::door::Door;
-use crate::metrics::{Answered, Metrics};
+use crate::metrics::{Answered, Metrics, RefusalStage};
 use crate::model::Models;
 use crate::request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
 use crate::tenants::Tenants;
@@ -146,6 +146,11 @@ impl Engine {
         let tenant = tenant.unwrap_or(shared.tenants.anonymous());
         let checked = shared.door.check(&shared.admission, tenant, deadline);
         checked.inspect_err(|error| shared.metrics.refused_at_door(error)).map_err(EngineError::Admission)
+    }
+
+    /// Notes that a request was told that it is refused, so long after it arrived at the service: only that knows when it did.
+    pub fn refusal_told(&self, stage: RefusalStage, took: Duration) {
+        self.shared.metrics.told(stage, took);
     }
 
     /// The tenant that has this token; `None` for a token that nobody has.

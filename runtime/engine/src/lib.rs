@@ -47,6 +47,7 @@ pub use engine::Engine;
 pub use error::{EngineError, StartError};
 pub use import::{ImportError, ImportRequest, Imported, import};
 pub use libraries::{devices, probe_backend, use_probe_program};
+pub use metrics::RefusalStage;
 pub use model::{ModelInfo, ProvenFile, prove_model};
 pub use proof::batching::{BatchingProof, Verdict};
 pub use proof::cache::{Outcome, ProofRecord};

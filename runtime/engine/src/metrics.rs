@@ -1,5 +1,7 @@
 //! Figures of requests, for Prometheus; those of queues and batches come from the scheduler.
 
+mod refusal;
+
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +18,8 @@ use wisp_host::CallError;
 use wisp_scheduler::{RejectReason, ScheduleError, SchedulerMetrics};
 
 use crate::{EngineError, ModelInfo};
+use refusal::RefusalSeconds;
+pub use refusal::RefusalStage;
 
 /// All figures of an engine.
 pub(crate) struct Metrics {
@@ -26,6 +30,7 @@ pub(crate) struct Metrics {
     guest_seconds: Family<DeploymentLabels, Histogram, fn() -> Histogram>,
     guest_start_seconds: Family<DeploymentLabels, Histogram, fn() -> Histogram>,
     rejections: Rejections,
+    refusal_seconds: RefusalSeconds,
     guest_instances: Family<DeploymentLabels, Gauge>,
     inflight: Gauge,
     models_loaded: Gauge,
@@ -89,6 +94,7 @@ impl Metrics {
         let requests = Family::default();
         let metrics = Self {
             rejections: Rejections::of(&scheduler, &requests),
+            refusal_seconds: RefusalSeconds::register(&mut registry),
             scheduler,
             requests,
             guest_instances: Family::default(),
@@ -175,6 +181,11 @@ impl Metrics {
             ScheduleError::Full { .. } => self.rejections.inflight.inc(),
             _ => 0,
         };
+    }
+
+    /// A request was told that it is refused, so long after it arrived.
+    pub(crate) fn told(&self, stage: RefusalStage, took: Duration) {
+        self.refusal_seconds.observe(stage, took);
     }
 
     /// All figures in the text format of OpenMetrics.

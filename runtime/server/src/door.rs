@@ -11,7 +11,7 @@ use http::{Method, Request, Response};
 use tokio::time::Instant;
 use tonic::body::Body;
 use tower::{Layer, Service};
-use wisp_engine::Engine;
+use wisp_engine::{Engine, RefusalStage};
 
 use crate::deadline::timeout;
 use crate::identity;
@@ -19,6 +19,10 @@ use crate::status::status;
 
 /// Calls that need a place in the engine, one message each.
 const CALLS: [&str; 1] = ["/wisp.v1.InferenceService/Embed"];
+
+/// When the head of a request was there; an extension of the request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrived(pub(crate) Instant);
 
 /// Adds [`DoorService`].
 #[derive(Clone)]
@@ -62,10 +66,17 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
+        let arrived_at = Instant::now();
         match refusal(&self.engine, &request) {
-            Some(response) => Answer::Refused(Some(response)),
-            None => Answer::Passed(self.inner.call(request)),
+            Some(response) => {
+                self.engine.refusal_told(RefusalStage::Door, arrived_at.elapsed());
+                Answer::Refused(Some(response))
+            }
+            None => {
+                request.extensions_mut().insert(Arrived(arrived_at));
+                Answer::Passed(self.inner.call(request))
+            }
         }
     }
 }

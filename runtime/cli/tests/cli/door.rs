@@ -53,6 +53,10 @@ async fn a_message_that_nobody_has_a_place_for_is_not_read() {
     assert!(sample(&metrics, "wisp_rejected_total", &["reason=\"quota\""]) >= 3.0, "{metrics}");
     assert!((sample(&metrics, "wisp_guest_instances", &["deployment=\"embedder\""]) - 1.0).abs() < 1e-9, "{metrics}");
 
+    let refused_at_door = ["wisp_refusal_seconds_count", "wisp_refusal_seconds_bucket{le=\"+Inf\""]
+        .map(|name| sample(&metrics, name, &["stage=\"door\""]));
+    assert!(refused_at_door[0] >= 3.0 && (refused_at_door[0] - refused_at_door[1]).abs() < 1e-9, "{metrics}");
+
     held.abort();
     let answer = loop {
         match client.embed(small()).await {
