@@ -40,7 +40,7 @@ pub use builtin::{BUILTIN_PREFIX, guest as builtin_guest};
 pub use calibrate::{CalibrationError, calibrate};
 pub use config::{
     BatchingConfig, Config, ConfigError, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, PrecisionChoice,
-    RequestLimits, ServerConfig, TenantConfig,
+    RequestLimits, ServerConfig, SessionsChoice, TenantConfig,
 };
 pub use deployment::{DeploymentHealth, DeploymentInfo};
 pub use engine::Engine;
@@ -53,7 +53,7 @@ pub use proof::batching::{BatchingProof, Verdict};
 pub use proof::cache::{Outcome, ProofRecord};
 pub use proof::golden::GoldenProof;
 pub use proof::speed::Speed;
-pub use proof::{Proof, ProofError, proofs};
+pub use proof::{Proof, ProofError, SideBySide, proofs};
 pub use request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
 pub use tenants::ANONYMOUS;
 pub use wisp_host::CallError;

@@ -37,6 +37,8 @@ pub(crate) struct WorkerPlace {
     pub(crate) slot: Slot,
     pub(crate) health: Health,
     pub(crate) recovery: Option<Arc<Mutex<Recovery>>>,
+    /// Where its thread stays.
+    pub(crate) processor: Option<usize>,
 }
 
 impl Shared {
