@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::answer::Lane;
 use crate::load::Load;
 use crate::record::Recorder;
+use crate::refusals::RefusalFigures;
 use crate::slo::Slo;
 use crate::stability::Stability;
 use derive::{bars, goodput, stages, thirds, windows};
@@ -35,6 +36,9 @@ pub struct RunFigures {
     pub yardstick_us: Option<f64>,
     /// What the process of the target used; `None` for a server that is not ours to look at.
     pub usage: Option<UsageFigures>,
+    /// What the target says of its refusals, warm-up included; empty when nothing was refused, or the target is not ours to ask.
+    #[serde(default)]
+    pub refusals: Vec<RefusalFigures>,
     /// Why the run ended before its time, if it did.
     pub ended_early: Option<String>,
     /// Each stream.

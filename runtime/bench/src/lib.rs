@@ -34,6 +34,7 @@ pub mod process;
 pub mod random;
 pub mod record;
 pub mod reference;
+pub mod refusals;
 pub mod report;
 pub mod run;
 pub mod server;

@@ -33,6 +33,7 @@ const VARIABLES: [&str; 5] = ["WISP_CONFIG", "WISP_GRPC", "WISP_BACKEND", "WISP_
 pub struct ServerChild {
     child: Child,
     address: String,
+    admin: String,
     start: Duration,
     log: PathBuf,
     _folder: TempDir,
@@ -66,7 +67,7 @@ impl ServerChild {
         VARIABLES.iter().for_each(|variable| {
             command.env_remove(variable);
         });
-        command.arg("serve").arg("--config").arg(&file).args(["--grpc", "127.0.0.1:0", "--admin", "off"]);
+        command.arg("serve").arg("--config").arg(&file).args(["--grpc", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         command.args(is_offline.then_some("--offline"));
         command.envs(home.map(|home| ("WISP_HOME", home)));
         let started_at = Instant::now();
@@ -77,20 +78,23 @@ impl ServerChild {
             .spawn()
             .map_err(BenchError::io(format!("cannot start {}", program.display())))?;
         let stdout = child.stdout.take();
-        let mut server = Self { child, address: String::new(), start: Duration::ZERO, log, _folder: folder };
+        let mut server =
+            Self { child, address: String::new(), admin: String::new(), start: Duration::ZERO, log, _folder: folder };
         let (sender, ready) = mpsc::channel();
         // Reads to the end, so that the server can never block on a full pipe.
         std::thread::spawn(move || {
             for line in stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines()).map_while(Result::ok) {
-                if let Some(address) = line.strip_prefix(READY) {
+                if let Some(addresses) = line.strip_prefix(READY) {
                     // Nobody listens when the wait was given up.
-                    let _ = sender.send(address.split_whitespace().next().unwrap_or_default().to_owned());
+                    let _ = sender.send(split(addresses));
                 }
             }
         });
         // The sender goes when the server ends, so that an early end is noticed at once.
         match ready.recv_timeout(START_LIMIT) {
-            Ok(address) => (server.address, server.start) = (address, started_at.elapsed()),
+            Ok((address, admin)) => {
+                (server.address, server.admin, server.start) = (address, admin, started_at.elapsed());
+            }
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 return Err(server.failed(&format!("was not ready within {} s", START_LIMIT.as_secs())));
             }
@@ -106,6 +110,12 @@ impl ServerChild {
     #[must_use]
     pub fn uri(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// All its figures, in the text format of OpenMetrics; `None` when they cannot be had.
+    #[must_use]
+    pub fn metrics(&self) -> Option<String> {
+        ureq::get(format!("http://{}/metrics", self.admin)).call().ok()?.body_mut().read_to_string().ok()
     }
 
     /// Its process.
@@ -170,6 +180,12 @@ impl ServerChild {
     }
 }
 
+/// Both addresses of `127.0.0.1:1 admin=127.0.0.1:2`.
+fn split(addresses: &str) -> (String, String) {
+    let (grpc, admin) = addresses.trim().split_once(" admin=").unwrap_or((addresses.trim(), ""));
+    (grpc.to_owned(), admin.to_owned())
+}
+
 /// Backend and version out of `model      NAME on BACKEND:DEVICE (VERSION), PRECISION, …`.
 fn library(line: &str) -> Option<(String, String)> {
     let (_, placement) = line.strip_prefix("model ")?.split_once(" on ")?;
@@ -189,6 +205,13 @@ impl Drop for ServerChild {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_told_apart() {
+        let both = split("127.0.0.1:1 admin=127.0.0.1:2");
+        assert_eq!(both, ("127.0.0.1:1".to_owned(), "127.0.0.1:2".to_owned()));
+        assert_eq!(split("127.0.0.1:1"), ("127.0.0.1:1".to_owned(), String::new()));
+    }
 
     #[test]
     fn what_the_server_says_of_its_models_is_understood() {

@@ -6,6 +6,7 @@ mod bounds;
 mod file;
 mod limits;
 mod print;
+mod sessions;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use wisp_core::{BackendId, Device, Placement, Precision, StaticShape};
 use base::Base;
 pub use batching::BatchingConfig;
 pub use limits::{GuestLimits, RequestLimits};
+pub use sessions::SessionsChoice;
 
 /// A checked configuration. Every deployment names models that exist here.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +78,7 @@ pub struct ModelConfig {
     /// Bytes of device memory that the model may take; `None` for as much as it needs.
     pub memory_bytes: Option<u64>,
     /// Sessions that work side by side, each with its part of the threads; they take memory each.
-    pub sessions: usize,
+    pub sessions: SessionsChoice,
     /// How requests share inferences.
     pub batching: BatchingConfig,
 }
@@ -217,7 +219,7 @@ impl Default for ModelConfig {
             precision: PrecisionChoice::Auto,
             static_shapes: Vec::new(),
             memory_bytes: None,
-            sessions: 1,
+            sessions: SessionsChoice::default(),
             batching: BatchingConfig::default(),
         }
     }

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use wisp_core::Kinded;
 use wisp_host::{AotCache, CallTimes, EmbedCall, EmbedInputs, Embedded, GrantedModel, Host, HostConfig};
 use wisp_model_store::{Progress, Store};
 use wisp_scheduler::{Admission, Announced, Caller, Origin, Tenant};
 
 use crate::deployment::{Deployment, DeploymentHealth};
-use crate::metrics::{Answered, Metrics};
+use crate::door::Door;
+use crate::metrics::{Answered, Metrics, RefusalStage};
 use crate::model::Models;
 use crate::request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
 use crate::room;
@@ -36,6 +36,7 @@ struct Shared {
     models: Vec<ModelInfo>,
     limits: RequestLimits,
     admission: Admission,
+    door: Door,
     tenants: Tenants,
     metrics: Metrics,
     is_draining: AtomicBool,
@@ -89,6 +90,7 @@ impl Engine {
         metrics.loaded(&reports);
         let limits = config.server.limits;
         let shared = Shared {
+            door: Door::before(&deployments),
             deployments,
             models: reports,
             admission: Admission::new(limits.inflight_requests as usize),
@@ -108,9 +110,9 @@ impl Engine {
         let arrived_at = Instant::now();
         let deployment = self.deployment(request.deployment.as_deref());
         let metrics = &self.shared.metrics;
-        let deployment = deployment.inspect_err(|error| metrics.failed(None, error.kind()))?;
+        let deployment = deployment.inspect_err(|error| metrics.failed(None, error))?;
         let answer = self.embed_with(deployment, request, arrived_at).await;
-        answer.inspect_err(|error| metrics.failed(Some(&deployment.metrics), error.kind()))
+        answer.inspect_err(|error| metrics.failed(Some(&deployment.metrics), error))
     }
 
     async fn embed_with(
@@ -122,7 +124,9 @@ impl Engine {
         let shared = &*self.shared;
         let tenant = request.tenant.as_ref().unwrap_or(shared.tenants.anonymous());
         // Admitted before the drain flag is read: a request that saw the flag unset is counted by those who wait.
-        let _permit = shared.admission.admit(request.lane, tenant).map_err(EngineError::Admission)?;
+        let permit = shared.admission.admit(request.lane, tenant);
+        let _permit =
+            permit.inspect_err(|error| shared.metrics.refused_a_place(error)).map_err(EngineError::Admission)?;
         if shared.is_draining.load(Ordering::SeqCst) {
             return Err(EngineError::Draining);
         }
@@ -140,7 +144,9 @@ impl Engine {
             inputs: EmbedInputs::Texts(request.texts),
             options: request.options,
         };
+        let living = deployment.metrics.instance();
         let embedded = deployment.guest.embed(call).await?;
+        drop(living);
         let tokens = embedded.token_counts.iter().map(|&tokens| tokens as usize).sum();
         deployment.ratio.learn(count, bytes, tokens, deployment.max_tokens());
         let start = embedded.times.instantiate;
@@ -148,6 +154,27 @@ impl Engine {
         let answered = Answered { total: response.times.total, guest: response.times.guest, start };
         shared.metrics.answered(&deployment.metrics, &answered);
         Ok(response)
+    }
+
+    /// Refuses a request of which nothing is known but who sends it and until when, if it would be refused whatever it is. What
+    /// passes has no place yet.
+    ///
+    /// # Errors
+    /// [`EngineError::Admission`] with the reason that [`Engine::embed`] would give.
+    pub fn check_at_door(&self, tenant: Option<&Tenant>, deadline: Option<Instant>) -> Result<(), EngineError> {
+        let shared = &*self.shared;
+        // Whoever comes while the engine drains is told so, not to come back.
+        if shared.is_draining.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let tenant = tenant.unwrap_or(shared.tenants.anonymous());
+        let checked = shared.door.check(&shared.admission, tenant, deadline);
+        checked.inspect_err(|error| shared.metrics.refused_at_door(error)).map_err(EngineError::Admission)
+    }
+
+    /// Notes that a request was told that it is refused, so long after it arrived at the service: only that knows when it did.
+    pub fn refusal_told(&self, stage: RefusalStage, took: Duration) {
+        self.shared.metrics.told(stage, took);
     }
 
     /// The tenant that has this token; `None` for a token that nobody has.

@@ -8,6 +8,7 @@ use wisp_host::{CallError, HostError};
 use wisp_model_store::StoreError;
 use wisp_scheduler::ScheduleError;
 
+use crate::RefusalStage;
 use crate::room::{self, ModelNeed};
 
 /// When a caller that found every place taken may try again: requests take some ten milliseconds.
@@ -166,6 +167,15 @@ impl EngineError {
             }
             other => other,
         }
+    }
+
+    /// How far the request came, when it was refused for want of time or room.
+    #[must_use]
+    pub fn refused_at(&self) -> Option<RefusalStage> {
+        self.retry_after().map(|_| match self {
+            Self::Admission(_) => RefusalStage::Admission,
+            _ => RefusalStage::Compute,
+        })
     }
 
     /// When it may be worth sending the request again, from now; `None` where time alone does not help.

@@ -25,6 +25,7 @@ mod calibrate;
 mod cgroup;
 mod config;
 mod deployment;
+mod door;
 mod engine;
 mod error;
 mod estimate;
@@ -42,20 +43,21 @@ pub use builtin::{BUILTIN_PREFIX, guest as builtin_guest};
 pub use calibrate::{CalibrationError, calibrate};
 pub use config::{
     BatchingConfig, Config, ConfigError, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, PrecisionChoice,
-    RequestLimits, ServerConfig, TenantConfig,
+    RequestLimits, ServerConfig, SessionsChoice, TenantConfig,
 };
 pub use deployment::{DeploymentHealth, DeploymentInfo};
 pub use engine::Engine;
 pub use error::{EngineError, StartError};
 pub use import::{ImportError, ImportRequest, Imported, import};
 pub use libraries::{devices, is_bundled, probe_backend, use_probe_program};
+pub use metrics::RefusalStage;
 pub use model::{ModelInfo, ProvenFile, Warmed, prove_model, warm_model};
 pub use pod::{IMAGE_GUEST, PodImage};
 pub use proof::batching::{BatchingProof, Verdict};
 pub use proof::cache::{Outcome, ProofRecord};
 pub use proof::golden::GoldenProof;
 pub use proof::speed::Speed;
-pub use proof::{Proof, ProofError, proofs};
+pub use proof::{Proof, ProofError, SideBySide, proofs};
 pub use request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
 pub use room::ModelNeed;
 pub use tenants::ANONYMOUS;

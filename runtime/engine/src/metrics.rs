@@ -1,5 +1,7 @@
 //! Figures of requests, for Prometheus; those of queues and batches come from the scheduler.
 
+mod refusal;
+
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,10 +13,13 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
-use wisp_core::ErrorKind;
-use wisp_scheduler::SchedulerMetrics;
+use wisp_core::{ErrorKind, Kinded};
+use wisp_host::CallError;
+use wisp_scheduler::{RejectReason, ScheduleError, SchedulerMetrics};
 
-use crate::ModelInfo;
+use crate::{EngineError, ModelInfo};
+use refusal::RefusalSeconds;
+pub use refusal::RefusalStage;
 
 /// All figures of an engine.
 pub(crate) struct Metrics {
@@ -24,6 +29,9 @@ pub(crate) struct Metrics {
     seconds: Family<DeploymentLabels, Histogram, fn() -> Histogram>,
     guest_seconds: Family<DeploymentLabels, Histogram, fn() -> Histogram>,
     guest_start_seconds: Family<DeploymentLabels, Histogram, fn() -> Histogram>,
+    rejections: Rejections,
+    refusal_seconds: RefusalSeconds,
+    guest_instances: Family<DeploymentLabels, Gauge>,
     inflight: Gauge,
     models_loaded: Gauge,
     devices: Family<DeviceLabels, Gauge>,
@@ -49,6 +57,19 @@ struct DeviceLabels {
     precision: String,
 }
 
+/// The counters of refusals that are made outside queues, looked up once.
+struct Rejections {
+    quota: Counter,
+    inflight: Counter,
+    overloaded: Counter,
+    instances: Counter,
+    /// Refused before it was known for which deployment.
+    at_door: Counter,
+}
+
+/// An instance that lives; counted until it is dropped.
+pub(crate) struct Living(Gauge);
+
 /// The handles of a deployment, looked up once.
 pub(crate) struct DeploymentMetrics {
     deployment: String,
@@ -56,6 +77,7 @@ pub(crate) struct DeploymentMetrics {
     seconds: Histogram,
     guest_seconds: Histogram,
     guest_start_seconds: Histogram,
+    guest_instances: Gauge,
 }
 
 /// Where the time of a request went that was answered.
@@ -69,9 +91,13 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::default();
         let scheduler = SchedulerMetrics::register(&mut registry);
+        let requests = Family::default();
         let metrics = Self {
+            rejections: Rejections::of(&scheduler, &requests),
+            refusal_seconds: RefusalSeconds::register(&mut registry),
             scheduler,
-            requests: Family::default(),
+            requests,
+            guest_instances: Family::default(),
             seconds: Family::new_with_constructor(seconds),
             guest_seconds: Family::new_with_constructor(short_seconds),
             guest_start_seconds: Family::new_with_constructor(short_seconds),
@@ -85,6 +111,8 @@ impl Metrics {
         registry.register("wisp_guest_seconds", "Time in guests' own code", metrics.guest_seconds.clone());
         let started = metrics.guest_start_seconds.clone();
         registry.register("wisp_guest_start_seconds", "Time to make an instance", started);
+        let living = metrics.guest_instances.clone();
+        registry.register("wisp_guest_instances", "Instances of guests that live", living);
         registry.register("wisp_inflight_requests", "Requests in the engine", metrics.inflight.clone());
         registry.register("wisp_models_loaded", "Models in service", metrics.models_loaded.clone());
         registry.register("wisp_device_info", "What each model runs on", metrics.devices.clone());
@@ -115,6 +143,7 @@ impl Metrics {
             seconds: self.seconds.get_or_create_owned(&labels),
             guest_seconds: self.guest_seconds.get_or_create_owned(&labels),
             guest_start_seconds: self.guest_start_seconds.get_or_create_owned(&labels),
+            guest_instances: self.guest_instances.get_or_create_owned(&labels),
         }
     }
 
@@ -127,9 +156,36 @@ impl Metrics {
     }
 
     /// A request failed. Deployments that do not exist share one name: clients must not be able to make up series.
-    pub(crate) fn failed(&self, deployment: Option<&DeploymentMetrics>, kind: ErrorKind) {
+    pub(crate) fn failed(&self, deployment: Option<&DeploymentMetrics>, error: &EngineError) {
         let name = deployment.map_or("", |deployment| deployment.deployment.as_str());
-        self.requests.get_or_create(&request(name, code(kind))).inc();
+        self.requests.get_or_create(&request(name, code(error.kind()))).inc();
+        if let EngineError::Call(CallError::Instances { .. }) = error {
+            self.rejections.instances.inc();
+        }
+    }
+
+    /// A request got no place. What its deployment is was not asked yet at the door.
+    pub(crate) fn refused_at_door(&self, error: &ScheduleError) {
+        self.rejections.at_door.inc();
+        self.refused_a_place(error);
+        if let ScheduleError::Overloaded { .. } = error {
+            // Otherwise the queue that refuses counts it.
+            self.rejections.overloaded.inc();
+        }
+    }
+
+    /// A request got no place.
+    pub(crate) fn refused_a_place(&self, error: &ScheduleError) {
+        match error {
+            ScheduleError::Quota { .. } => self.rejections.quota.inc(),
+            ScheduleError::Full { .. } => self.rejections.inflight.inc(),
+            _ => 0,
+        };
+    }
+
+    /// A request was told that it is refused, so long after it arrived.
+    pub(crate) fn told(&self, stage: RefusalStage, took: Duration) {
+        self.refusal_seconds.observe(stage, took);
     }
 
     /// All figures in the text format of OpenMetrics.
@@ -140,6 +196,32 @@ impl Metrics {
         // Writing into a string does not fail.
         let _ = encode(&mut text, &registry);
         text
+    }
+}
+
+impl Rejections {
+    fn of(scheduler: &SchedulerMetrics, requests: &Family<RequestLabels, Counter>) -> Self {
+        Self {
+            quota: scheduler.rejected(RejectReason::Quota),
+            inflight: scheduler.rejected(RejectReason::Inflight),
+            overloaded: scheduler.rejected(RejectReason::Overloaded),
+            instances: scheduler.rejected(RejectReason::Instances),
+            at_door: requests.get_or_create_owned(&request("", code(ErrorKind::ResourceExhausted))),
+        }
+    }
+}
+
+impl DeploymentMetrics {
+    /// An instance lives from now on until the result is dropped.
+    pub(crate) fn instance(&self) -> Living {
+        self.guest_instances.inc();
+        Living(self.guest_instances.clone())
+    }
+}
+
+impl Drop for Living {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

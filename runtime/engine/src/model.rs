@@ -2,8 +2,10 @@
 
 mod budget;
 mod loader;
+mod processors;
 mod recovery;
 mod select;
+mod side_by_side;
 mod subject;
 mod warm;
 
@@ -16,7 +18,7 @@ use wisp_model_store::{Model, ModelFile, Progress, Store};
 use wisp_scheduler::{BatchRules, QueueConfig, QueueLimits, SchedulerMetrics, Served, SessionQueue, spawn};
 
 use crate::StartError;
-use crate::config::{BatchingConfig, DeviceConfig, ModelConfig, PrecisionChoice};
+use crate::config::{BatchingConfig, DeviceConfig, ModelConfig, PrecisionChoice, SessionsChoice};
 use crate::proof::Proof;
 use crate::proof::speed::Speed;
 use budget::Budget;
@@ -50,7 +52,7 @@ struct SessionKey {
     precision: PrecisionChoice,
     static_shapes: Vec<StaticShape>,
     memory_bytes: Option<u64>,
-    sessions: usize,
+    sessions: SessionsChoice,
     batching: BatchingConfig,
 }
 
@@ -163,7 +165,9 @@ fn start(
 ) -> Result<Started, StartError> {
     let mut loader = Loader::new(model, store, progress);
     loader.static_shapes = &config.static_shapes;
-    loader.threads = (threads() / config.sessions).max(1);
+    if let SessionsChoice::Exactly(sessions) = config.sessions {
+        loader.threads = (threads() / sessions).max(1);
+    }
     let no_placement = |reasons| StartError::NoPlacement { model: name.to_owned(), reasons };
     let is_listed = |backend| config.placement.iter().any(|placement| placement.backend == backend);
     let first = model
@@ -176,7 +180,7 @@ fn start(
     let chosen = chosen.map_err(|reason| no_placement(vec![reason]))?.map_err(no_placement)?;
     let subject = subject.take().map_err(|reason| no_placement(vec![reason]))?;
     let placement = chosen.placement;
-    serve(name, config, &loader, subject, chosen, metrics).map_err(|source| match source {
+    serve(name, config, &mut loader, subject, chosen, metrics).map_err(|source| match source {
         ServeError::Thread(source) => StartError::Thread { model: name.to_owned(), source },
         ServeError::Session(reason) => no_placement(vec![format!("{placement}: {reason}")]),
     })
@@ -223,11 +227,19 @@ enum ServeError {
 fn serve(
     name: &str,
     config: &ModelConfig,
-    loader: &Loader<'_>,
+    loader: &mut Loader<'_>,
     subject: Subject,
-    chosen: Chosen,
+    mut chosen: Chosen,
     metrics: &SchedulerMetrics,
 ) -> Result<Started, ServeError> {
+    let others = match config.sessions {
+        SessionsChoice::Auto => side_by_side::divide(loader, &subject, &mut chosen),
+        SessionsChoice::Exactly(sessions) => {
+            let others = (1..sessions).map(|_| chosen.open_another(loader));
+            others.collect::<Result<_, _>>().map_err(ServeError::Session)?
+        }
+    };
+    let loader = &*loader;
     let session = chosen.session.info();
     let info = ModelInfo {
         name: name.to_owned(),
@@ -245,13 +257,15 @@ fn serve(
         metrics: Some(metrics.clone()),
     };
     let recovery = || recovery::of(loader, config, &subject, &chosen);
-    let mut sessions = Vec::with_capacity(config.sessions);
-    for _ in 1..config.sessions {
-        let session = chosen.open_another(loader).map_err(ServeError::Session)?;
-        sessions.push(Served { session, recovery: recovery() });
+    let all_recoveries: Vec<_> = std::iter::repeat_with(recovery).take(others.len() + 1).collect();
+    let mut processors = match info.placement.device {
+        Device::Cpu => processors::of_sessions(others.len() + 1, loader.threads),
+        _ => Vec::new(),
     }
-    let recovery = recovery();
-    sessions.push(Served { session: chosen.session, recovery });
+    .into_iter();
+    let sessions = others.into_iter().chain([chosen.session]).zip(all_recoveries);
+    let served = |(session, recovery)| Served { session, recovery, processor: processors.next() };
+    let sessions = sessions.map(served).collect();
     let queue = spawn(queue, sessions).map_err(ServeError::Thread)?;
     let granted = Arc::new(granted(name, loader.model, subject, queue, &info));
     Ok(Started { granted, info })

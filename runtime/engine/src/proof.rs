@@ -17,7 +17,7 @@ use wisp_model_store::{EmbeddingSpec, Model, Store, Tolerance};
 
 use batching::{BatchingProof, Probe};
 use golden::{GoldenCase, GoldenProof};
-pub(crate) use reference::Golden;
+pub(crate) use reference::{Golden, typical};
 use speed::Speed;
 
 /// What a session has shown.
@@ -29,6 +29,32 @@ pub struct Proof {
     pub batching: BatchingProof,
     /// How fast it is; `None` when it was not measured.
     pub speed: Option<Speed>,
+    /// How many sessions do most; `None` when that was not asked.
+    #[serde(default)]
+    pub side_by_side: Option<SideBySide>,
+}
+
+/// What sessions side by side get done, against fewer with more threads each.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SideBySide {
+    /// Sessions that are worth it.
+    pub sessions: usize,
+    /// Rows a second of these.
+    pub rows_per_s: f64,
+    /// The most that were tried.
+    pub tried: usize,
+    /// Rows a second of those.
+    pub tried_rows_per_s: f64,
+}
+
+impl std::fmt::Display for SideBySide {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({:.0} rows/s)", self.sessions, self.rows_per_s)?;
+        if self.tried > self.sessions {
+            write!(f, ", {} do {:.0} rows/s", self.tried, self.tried_rows_per_s)?;
+        }
+        Ok(())
+    }
 }
 
 /// Why a session is not used.
@@ -148,14 +174,34 @@ pub(crate) fn prove(
             return Err(ProofError::NoGolden { precision });
         }
         let batching = BatchingProof::refused("the model has no golden vectors");
-        return Ok(Proof { golden: None, batching, speed: None });
+        return Ok(Proof { golden: None, batching, speed: None, side_by_side: None });
     };
     let cases = golden.all(tokenizer)?;
     let compared = prove_golden(session, model, golden, cases)?;
     let ragged = model.manifest.ragged.as_ref();
     let tolerance = golden.batching_tolerance(precision);
     let batching = Probe { samples: reference::samples(cases), ragged, tolerance }.run(session);
-    let may_batch = batching.rows.is_proven();
-    let speed = reference::typical(cases).and_then(|sample| speed::measure(session, sample, ragged, may_batch));
-    Ok(Proof { golden: Some(compared), batching, speed })
+    let speed = measure(session, model, cases, &batching);
+    Ok(Proof { golden: Some(compared), batching, speed, side_by_side: None })
+}
+
+/// Measures a session again whose proof says that something else was running, after a quick look whether it still computes the
+/// same.
+///
+/// # Errors
+/// As [`prove`].
+pub(crate) fn measure_again(
+    session: &mut dyn Session,
+    model: &Model,
+    golden: &Golden,
+    tokenizer: Option<&ModelTokenizer>,
+    proof: &Proof,
+) -> Result<Option<Speed>, ProofError> {
+    prove_quickly(session, model, golden)?;
+    Ok(measure(session, model, golden.all(tokenizer)?, &proof.batching))
+}
+
+fn measure(session: &mut dyn Session, model: &Model, cases: &[GoldenCase], batching: &BatchingProof) -> Option<Speed> {
+    let (sample, ragged) = (reference::typical(cases)?, model.manifest.ragged.as_ref());
+    speed::measure(session, sample, ragged, batching.rows.is_proven())
 }

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use wisp_core::{BackendId, Device, Placement};
 use wisp_model_store::{Manifest, ModelFile, Store};
 
-use crate::config::{Config, ModelConfig, PrecisionChoice};
+use crate::config::{Config, ModelConfig, PrecisionChoice, SessionsChoice};
 use crate::{PodImage, StartError, cgroup};
 
 /// What the process takes without any model: program, guests, tokenizer, listeners.
@@ -70,7 +70,10 @@ fn need(name: &str, config: &ModelConfig, manifest: &Manifest, store: &Store) ->
         files.filter(|file| may_be_used(file, config.precision)).map(move |file| (placement, file))
     });
     let needs = candidates.map(|(placement, file)| {
-        let sessions = u64::try_from(config.sessions).unwrap_or(u64::MAX);
+        let sessions = match config.sessions {
+            SessionsChoice::Auto => 1,
+            SessionsChoice::Exactly(sessions) => u64::try_from(sessions).unwrap_or(u64::MAX),
+        };
         let is_compiled = is_compiled(manifest, file, store);
         let need_bytes = session_bytes(placement, file, is_compiled).saturating_mul(sessions);
         ModelNeed {

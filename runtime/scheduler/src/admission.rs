@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::ScheduleError;
 use crate::caller::{Lane, Tenant, TenantPermit};
 
+/// What the limit bounds, for those who may use all of it.
+const ALL_REQUESTS: &str = "requests in flight";
+
 /// Bounds the requests that are in the engine at one time, waiting ones included.
 #[derive(Clone, Debug)]
 pub struct Admission {
@@ -36,13 +39,25 @@ impl Admission {
     pub fn admit(&self, lane: Lane, tenant: &Tenant) -> Result<Permit, ScheduleError> {
         let of_tenant = tenant.admit()?;
         let (limit, what) = match lane {
-            Lane::Interactive => (self.limit, "requests in flight"),
+            Lane::Interactive => (self.limit, ALL_REQUESTS),
             Lane::Bulk => ((self.limit * 3).div_ceil(4), "requests in flight that leaves room for interactive ones"),
         };
         let next = |inflight: usize| (inflight < limit).then_some(inflight + 1);
         match self.inflight.fetch_update(Ordering::AcqRel, Ordering::Acquire, next) {
             Ok(_) => Ok(Permit { inflight: Arc::clone(&self.inflight), _tenant: of_tenant }),
             Err(_) => Err(ScheduleError::Full { what, limit }),
+        }
+    }
+
+    /// Why any request of this tenant would be refused now, whatever it asks for; takes no place.
+    ///
+    /// # Errors
+    /// As [`Admission::admit`] of an interactive request: a bulk one is refused at least as soon.
+    pub fn check(&self, tenant: &Tenant) -> Result<(), ScheduleError> {
+        tenant.check()?;
+        match self.inflight() < self.limit {
+            true => Ok(()),
+            false => Err(ScheduleError::Full { what: ALL_REQUESTS, limit: self.limit }),
         }
     }
 
@@ -76,7 +91,10 @@ mod tests {
         let refused = admit().expect_err("the limit is two");
         assert_eq!(refused.to_string(), "the limit of 2 requests in flight is reached; try again later");
         assert_eq!(admission.inflight(), 2);
+        let checked = admission.check(&tenant()).expect_err("is known without taking a place");
+        assert_eq!(checked.to_string(), refused.to_string());
         drop(first);
+        admission.check(&tenant()).expect("one was given back");
         admit().expect("one was given back");
     }
 
@@ -97,6 +115,7 @@ mod tests {
         let _first = admission.admit(Lane::Interactive, &bounded).expect("one of one");
         let refused = admission.admit(Lane::Interactive, &bounded).expect_err("the quota is one");
         assert!(matches!(refused, ScheduleError::Quota { .. }), "{refused}");
+        assert!(matches!(admission.check(&bounded), Err(ScheduleError::Quota { .. })));
         assert_eq!(admission.inflight(), 1);
     }
 }

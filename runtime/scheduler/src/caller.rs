@@ -85,8 +85,21 @@ impl Tenant {
         let next = |inflight: usize| (inflight < limit).then_some(inflight + 1);
         match self.shared.inflight_requests.fetch_update(Ordering::AcqRel, Ordering::Acquire, next) {
             Ok(_) => Ok(TenantPermit { tenant: self.clone() }),
-            Err(_) => Err(ScheduleError::Quota { tenant: self.shared.name.clone(), limit }),
+            Err(_) => Err(self.over_quota()),
         }
+    }
+
+    /// Whether one more request would be let in.
+    ///
+    /// # Errors
+    /// As [`Tenant::admit`].
+    pub fn check(&self) -> Result<(), ScheduleError> {
+        let inflight = self.shared.inflight_requests.load(Ordering::Acquire);
+        if inflight < self.shared.max_inflight_requests { Ok(()) } else { Err(self.over_quota()) }
+    }
+
+    fn over_quota(&self) -> ScheduleError {
+        ScheduleError::Quota { tenant: self.shared.name.clone(), limit: self.shared.max_inflight_requests }
     }
 
     /// Which of several tenants this is, for tables.

@@ -40,7 +40,7 @@ pub use caller::{Caller, Lane, Origin, Tenant, TenantPermit};
 pub use cost::{Cost, CostModel, Size};
 pub use error::ScheduleError;
 pub use health::{CanaryCheck, FIRST_RETRY, HealthState, LONGEST_RETRY, Recovery, Reopen};
-pub use metrics::SchedulerMetrics;
+pub use metrics::{RejectReason, SchedulerMetrics};
 pub use queue::{Announced, BatchShare, Inferred, SessionQueue, StageTimes};
 pub use record::{BatchRecord, Member};
 pub use rules::BatchRules;

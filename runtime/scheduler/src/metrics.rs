@@ -21,6 +21,38 @@ pub struct SchedulerMetrics {
     rejected: Family<RejectedLabels, Counter>,
 }
 
+/// Why a request was refused before any work was done for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RejectReason {
+    /// Its tenant has as many requests in flight as it may.
+    Quota,
+    /// So has the server, or for bulk requests the part of it that they may use.
+    Inflight,
+    /// It would be answered too late.
+    Overloaded,
+    /// Too many inferences wait.
+    Queue,
+    /// No instance of its guest can be made.
+    Instances,
+}
+
+impl RejectReason {
+    /// Every reason.
+    pub const ALL: [Self; 5] = [Self::Quota, Self::Inflight, Self::Overloaded, Self::Queue, Self::Instances];
+
+    /// The label.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Quota => "quota",
+            Self::Inflight => "inflight",
+            Self::Overloaded => "overloaded",
+            Self::Queue => "queue",
+            Self::Instances => "instances",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ModelLabels {
     model: String,
@@ -60,7 +92,15 @@ impl SchedulerMetrics {
         );
         registry.register("wisp_queued_tokens", "Tokens that wait for a session", metrics.queued_tokens.clone());
         registry.register("wisp_rejected", "Requests refused before any work was done", metrics.rejected.clone());
+        // A reason that never occurred is a series of zeros, not a missing one.
+        RejectReason::ALL.into_iter().for_each(|reason| drop(metrics.rejected(reason)));
         metrics
+    }
+
+    /// The counter of a reason, to be looked up once.
+    #[must_use]
+    pub fn rejected(&self, reason: RejectReason) -> Counter {
+        self.rejected.get_or_create_owned(&RejectedLabels { reason: reason.name() })
     }
 }
 
@@ -78,7 +118,8 @@ struct Handles {
     batch_rows: Histogram,
     padding: Histogram,
     queued_tokens: Gauge,
-    rejected: Counter,
+    overloaded: Counter,
+    queue_full: Counter,
 }
 
 impl SessionMetrics {
@@ -97,7 +138,8 @@ impl SessionMetrics {
                 batch_rows: metrics.batch_rows.get_or_create_owned(&model),
                 padding: metrics.padding.get_or_create_owned(&model),
                 queued_tokens: metrics.queued_tokens.get_or_create_owned(&model),
-                rejected: metrics.rejected.get_or_create_owned(&RejectedLabels { reason: "overloaded" }),
+                overloaded: metrics.rejected(RejectReason::Overloaded),
+                queue_full: metrics.rejected(RejectReason::Queue),
             }
         };
         Self(metrics.map(handles))
@@ -121,10 +163,17 @@ impl SessionMetrics {
         handles.queued_tokens.set(i64::try_from(tokens).unwrap_or(i64::MAX));
     }
 
-    /// A request was refused, because it would have waited too long or the queue is full.
-    pub(crate) fn refused(&self) {
+    /// A request was refused, because it would have waited too long.
+    pub(crate) fn overloaded(&self) {
         if let Some(handles) = &self.0 {
-            handles.rejected.inc();
+            handles.overloaded.inc();
+        }
+    }
+
+    /// A request was refused, because the queue is full.
+    pub(crate) fn queue_full(&self) {
+        if let Some(handles) = &self.0 {
+            handles.queue_full.inc();
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use wisp_core::{BackendError, NamedTensor, SessionInfo};
 
 use crate::ScheduleError;
-use crate::caller::Caller;
+use crate::caller::{Caller, Lane, Tenant};
 use crate::cost::microseconds;
 use crate::health::HealthState;
 use crate::job::{Ask, Job};
@@ -147,7 +147,16 @@ impl SessionQueue {
     #[must_use]
     pub fn predicted_wait(&self, caller: &Caller) -> Duration {
         let shared = self.shared();
-        shared.predicted_wait(&shared.waiting(), caller)
+        shared.predicted_wait(&shared.waiting(), caller.lane, &caller.tenant)
+    }
+
+    /// The least that an inference of this tenant would wait, whatever it is: what no request can be faster than.
+    #[must_use]
+    pub fn least_wait(&self, tenant: &Tenant) -> Duration {
+        let shared = self.shared();
+        let waiting = shared.waiting();
+        let waits = Lane::ALL.map(|lane| shared.predicted_wait(&waiting, lane, tenant));
+        waits.into_iter().min().unwrap_or_default()
     }
 
     /// Admits a request that will compute about `tokens` tokens in `rows` rows, before any work is done for it.
@@ -267,13 +276,13 @@ impl SessionQueue {
         deadline: Option<Instant>,
     ) -> Result<(), ScheduleError> {
         let Some(deadline) = deadline else { return Ok(()) };
-        let ahead = self.shared().predicted_wait(waiting, caller);
+        let ahead = self.shared().predicted_wait(waiting, caller.lane, &caller.tenant);
         if ahead.is_zero() {
             return Ok(());
         }
         let wait = ahead + microseconds(own_us);
         if wait > deadline.saturating_duration_since(Instant::now()) {
-            self.shared().metrics.refused();
+            self.shared().metrics.overloaded();
             return Err(ScheduleError::Overloaded { model: self.shared().model.to_string(), wait });
         }
         Ok(())
@@ -290,7 +299,7 @@ impl SessionQueue {
         self.refuse_what_would_be_late(&waiting, &job.caller, own_us, job.deadline)?;
         let limit = shared.limits.max_queued;
         if waiting.entries() >= limit {
-            shared.metrics.refused();
+            shared.metrics.queue_full();
             return Err(ScheduleError::Full { what: "queued inferences", limit });
         }
         waiting.push(Arc::clone(job));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wisp_core::SessionInfo;
 
-use crate::caller::Caller;
+use crate::caller::{Lane, Tenant};
 use crate::cost::{Cost, CostModel, Size, microseconds};
 use crate::health::{Health, Recovery};
 use crate::job::Job;
@@ -37,6 +37,8 @@ pub(crate) struct WorkerPlace {
     pub(crate) slot: Slot,
     pub(crate) health: Health,
     pub(crate) recovery: Option<Arc<Mutex<Recovery>>>,
+    /// Where its thread stays.
+    pub(crate) processor: Option<usize>,
 }
 
 impl Shared {
@@ -104,15 +106,15 @@ impl Shared {
         if self.rules.shares_rows { cost.beyond_fixed(size) } else { cost.of(size) }
     }
 
-    /// When an entry of this caller would start, from now; zero as long as that would be a guess out of nothing.
-    pub(crate) fn predicted_wait(&self, waiting: &Waiting, caller: &Caller) -> Duration {
+    /// When an entry of this tenant would start in this lane, from now; zero as long as that would be a guess out of nothing.
+    pub(crate) fn predicted_wait(&self, waiting: &Waiting, lane: Lane, tenant: &Tenant) -> Duration {
         let model = self.cost.lock().unwrap_or_else(PoisonError::into_inner);
         if !model.is_believed() {
             return Duration::ZERO;
         }
         let cost = model.cost();
         drop(model);
-        let wait_us = waiting.wait_us(caller.lane, &caller.tenant, &cost, &self.rules);
+        let wait_us = waiting.wait_us(lane, tenant, &cost, &self.rules);
         let now = Instant::now();
         let remaining = self.slots.iter().map(|place| place.slot.remaining(now)).min().unwrap_or_default();
         remaining + microseconds(wait_us / self.slots.len().max(1) as f64)

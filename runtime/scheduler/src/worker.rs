@@ -1,5 +1,6 @@
 //! The threads that own the sessions of a model: how they are started, and replaced when one hangs.
 
+mod pin;
 mod repair;
 mod thread;
 
@@ -58,6 +59,8 @@ pub struct Served {
     pub session: Box<dyn Session>,
     /// Without one, the session stays in service whatever happens.
     pub recovery: Option<Recovery>,
+    /// The processor that its thread stays on; `None` for any.
+    pub processor: Option<usize>,
 }
 
 impl QueueConfig {
@@ -97,7 +100,7 @@ pub(crate) fn spawn_with(config: QueueConfig, sessions: Vec<Served>, cost: CostM
         .map(|served| {
             let slot = Slot::new(served.session.canceller());
             let recovery = served.recovery.map(|recovery| Arc::new(Mutex::new(recovery)));
-            (WorkerPlace { slot, health: Health::new(), recovery }, served.session)
+            (WorkerPlace { slot, health: Health::new(), recovery, processor: served.processor }, served.session)
         })
         .unzip();
     let shared = Arc::new(Shared::new(model, info, rules, config.limits, places, cost, metrics));
@@ -106,14 +109,20 @@ pub(crate) fn spawn_with(config: QueueConfig, sessions: Vec<Served>, cost: CostM
     for (index, session) in sessions.into_iter().enumerate() {
         let runner = Runner::new(Arc::clone(&shared.model), session, Arc::clone(&shared.rules));
         let mut worker = Worker { shared: Arc::clone(&shared), runner, index, generation: 0 };
-        start_thread(&shared.model, move || worker.work())?;
+        start_thread(&shared, index, move || worker.work())?;
     }
     Ok(queue)
 }
 
-fn start_thread(model: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+fn start_thread(shared: &Shared, index: usize, run: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    let processor = shared.slots[index].processor;
     // Linux shows 15 bytes of a thread's name.
-    std::thread::Builder::new().name(format!("wisp-{model}")).spawn(run).map(|_| ())
+    let thread = std::thread::Builder::new().name(format!("wisp-{}", shared.model));
+    let started = thread.spawn(move || {
+        processor.into_iter().for_each(pin::pin);
+        run();
+    });
+    started.map(|_| ())
 }
 
 /// Looks for inferences that will not end any more, tells their callers, and puts other threads in the place of theirs.
@@ -129,17 +138,17 @@ pub(crate) fn replace_hung(shared: &Arc<Shared>) {
             refuse_if_nothing_serves(shared, &error().to_string());
             continue;
         };
-        let (model, shared) = (Arc::clone(&shared.model), Arc::clone(shared));
+        let taker = Arc::clone(shared);
         let replacement = move || {
             // The thread that hangs holds the session; this one starts with none, and opens one before anything else.
-            let absent = Box::new(Absent { info: shared.info.clone() });
-            let runner = Runner::new(Arc::clone(&shared.model), absent, Arc::clone(&shared.rules));
-            let mut worker = Worker { shared, runner, index, generation: hung.generation };
+            let absent = Box::new(Absent { info: taker.info.clone() });
+            let runner = Runner::new(Arc::clone(&taker.model), absent, Arc::clone(&taker.rules));
+            let mut worker = Worker { shared: taker, runner, index, generation: hung.generation };
             if worker.recover(&recovery) {
                 worker.work();
             }
         };
-        if let Err(error) = start_thread(&model, replacement) {
+        if let Err(error) = start_thread(shared, index, replacement) {
             tracing::error!("no thread to replace one that hangs: {error}");
         }
     }

@@ -65,8 +65,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
-        let timeout = request.headers().get(TIMEOUT_HEADER).and_then(parse_timeout);
-        let deadline = timeout.map(|timeout| Instant::now() + timeout.saturating_sub(MARGIN));
+        let deadline = timeout(request.headers()).map(|timeout| Instant::now() + timeout.saturating_sub(MARGIN));
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(Deadline(deadline));
         }
@@ -111,6 +110,11 @@ fn is_undecodable(headers: &HeaderMap) -> bool {
 
 fn is_status(headers: &HeaderMap, code: Code) -> bool {
     headers.get(STATUS_HEADER).is_some_and(|status| Code::from_bytes(status.as_bytes()) == code)
+}
+
+/// How long the sender of a request waits, if it says so in a way that the protocol knows.
+pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(TIMEOUT_HEADER).and_then(parse_timeout)
 }
 
 /// Reads `grpc-timeout`: at most eight digits and a unit. Source: gRPC over HTTP/2, "Timeout".

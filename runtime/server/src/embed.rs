@@ -8,6 +8,7 @@ use wisp_proto::v1;
 use wisp_proto::v1::inference_service_server::InferenceService;
 
 use crate::deadline::Deadline;
+use crate::door::Arrived;
 use crate::identity;
 use crate::status::status;
 
@@ -20,12 +21,16 @@ pub(crate) struct Inference {
 impl InferenceService for Inference {
     async fn embed(&self, request: Request<v1::EmbedRequest>) -> Result<Response<v1::EmbedResponse>, Status> {
         let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
+        let arrived = request.extensions().get::<Arrived>().copied();
         let tenant = identity::tenant(&self.engine, request.metadata().as_ref())?;
         let request = EmbedRequest { deadline, tenant, ..from_message(request.into_inner())? };
         match self.engine.embed(request).await {
             Ok(response) => Ok(Response::new(to_message(&response))),
             Err(error) => {
                 let status = status(&error);
+                if let (Some(stage), Some(Arrived(arrived_at))) = (error.refused_at(), arrived) {
+                    self.engine.refusal_told(stage, arrived_at.elapsed());
+                }
                 tracing::debug!(code = ?status.code(), "embed failed: {error}");
                 Err(status)
             }

@@ -11,6 +11,7 @@
 mod admin;
 mod connection;
 mod deadline;
+mod door;
 mod embed;
 mod error;
 mod identity;

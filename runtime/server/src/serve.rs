@@ -11,6 +11,7 @@ use wisp_engine::{Engine, ServerConfig};
 use wisp_proto::v1::inference_service_server::InferenceServiceServer;
 
 use crate::deadline::DeadlineLayer;
+use crate::door::DoorLayer;
 use crate::embed::Inference;
 use crate::receive::ReceiveLayer;
 use crate::{ServeError, admin, connection, readiness};
@@ -138,6 +139,7 @@ impl Server {
             .http2_keepalive_interval(Some(keepalive))
             .http2_keepalive_timeout(Some(keepalive))
             .max_concurrent_streams(Some(limits.connection_requests))
+            .layer(DoorLayer { engine: self.engine.clone() })
             .layer(ReceiveLayer { limit: Duration::from_millis(limits.receive_ms) })
             .layer(DeadlineLayer { message_limit_bytes: message_bytes })
             .add_service(health_service)

@@ -47,6 +47,7 @@ fn report(seed: u64, factor: f64, noise: f64) -> Report {
         others_cpu_share: None,
         yardstick_us: None,
         usage: None,
+        refusals: Vec::new(),
         ended_early: None,
         streams: vec![stream],
     };

@@ -32,6 +32,20 @@ pub fn taxes(report: &Report) -> Sheet {
     sheet
 }
 
+/// How long the server took to refuse, by how far the requests came. Times are upper ends of its buckets.
+#[must_use]
+pub fn refusals(report: &Report) -> Sheet {
+    let mut sheet = Sheet::new(&["refused by the server", "stage", "refused", "p50 ms", "p99 ms"]);
+    let within = |end_us: Option<f64>| end_us.map_or("beyond".to_owned(), |us| format!("≤ {}", milliseconds(us)));
+    for run in &report.runs {
+        sheet.rows.extend(run.refusals.iter().map(|refused| {
+            let (p50, p99) = (within(refused.p50_us), within(refused.p99_us));
+            vec![run.name.clone(), refused.stage.clone(), refused.count.to_string(), p50, p99]
+        }));
+    }
+    sheet
+}
+
 /// Medians of one load by target.
 #[derive(Clone, Debug, PartialEq)]
 struct Tax {

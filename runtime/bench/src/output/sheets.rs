@@ -56,7 +56,14 @@ pub fn preface(report: &Report) -> Vec<String> {
 /// Every table of the report that has a row.
 #[must_use]
 pub fn sheets(report: &Report) -> Vec<Sheet> {
-    let mut all = vec![load(report), latency(report), stages(report), extras::taxes(report), cost(report)];
+    let mut all = vec![
+        load(report),
+        latency(report),
+        stages(report),
+        extras::taxes(report),
+        cost(report),
+        extras::refusals(report),
+    ];
     all.extend([extras::searches(report), extras::shapes(report)]);
     all.extend(extras::cold(report));
     all.into_iter().filter(|sheet| !sheet.rows.is_empty()).collect()

@@ -11,8 +11,10 @@ use crate::load::Load;
 use crate::mix::Mix;
 use crate::plan::{TargetChoice, Work};
 use crate::pool::FILE;
+use crate::refusals;
 use crate::report::Report;
 use crate::run::{EndedEarly, Method, Outcome, Stream, run};
+use crate::server::ServerChild;
 use crate::stream_spec::StreamSpec;
 use crate::targets::{Targets, Way, connections, token};
 use crate::variant::Variant;
@@ -104,7 +106,7 @@ impl Prepared<'_> {
         let runtime = self.runtime(planned.target);
         let streams = runtime.block_on(self.streams(targets, planned))?;
         let measured = match planned.target {
-            TargetChoice::Server => targets.server.as_ref().map(crate::server::ServerChild::pid),
+            TargetChoice::Server => targets.server.as_ref().map(ServerChild::pid),
             TargetChoice::Engine | TargetChoice::Backend => Some(std::process::id()),
             TargetChoice::Address(_) => None,
         };
@@ -118,6 +120,11 @@ impl Prepared<'_> {
         let mut meter = Meter::new(measured, plan.warm_up, plan.duration);
         let is_ours = *planned.target == TargetChoice::Server;
         let server = &mut targets.server;
+        let refused = |server: &Option<ServerChild>| {
+            let metrics = server.as_ref().filter(|_| is_ours).and_then(ServerChild::metrics);
+            refusals::read(&metrics.unwrap_or_default())
+        };
+        let refused_before = refused(server);
         let outcome = runtime.block_on(run(streams, method, &self.setting.stop, || {
             meter.tick();
             let server = server.as_mut().filter(|_| is_ours)?;
@@ -125,6 +132,7 @@ impl Prepared<'_> {
         }));
         meter.tick();
         let mut figures = figures(planned, &outcome, &meter, plan.slo);
+        figures.refusals = refusals::between(&refused_before, &refused(&targets.server));
         figures.ended_early = outcome.ended_early.as_ref().map(|ended| reason(ended, planned, targets));
         self.setting.progress.done(&summary(&figures));
         Ok(figures)
@@ -203,6 +211,7 @@ fn figures(planned: &Planned<'_>, outcome: &Outcome, meter: &Meter, slo: Option<
         others_cpu_share: meter.others_cpu_share(),
         yardstick_us: meter.yardstick_us(),
         usage: meter.usage(texts_per_s),
+        refusals: Vec::new(),
         ended_early: None,
         streams,
     }

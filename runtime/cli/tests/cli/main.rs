@@ -1,6 +1,7 @@
 //! The command `wisp`, as users and operators meet it.
 
 mod bench;
+mod door;
 mod embed;
 mod environment;
 mod libraries;

@@ -1,6 +1,7 @@
 //! A `wisp` process, and a server that is stopped as an operator would.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use tonic::transport::{Channel, Endpoint};
@@ -78,6 +79,24 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Status line, headers and body of a GET.
+pub(crate) fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("listens");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("sends");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("answers");
+    response
+}
+
+/// The value of the first sample of this name whose labels have all of `labels`.
+pub(crate) fn sample(metrics: &str, name: &str, labels: &[&str]) -> f64 {
+    let line = metrics.lines().find(|line| {
+        line.starts_with(name) && labels.iter().all(|label| line.contains(label)) && !line.starts_with('#')
+    });
+    let line = line.unwrap_or_else(|| panic!("no {name} with {labels:?} in\n{metrics}"));
+    line.rsplit(' ').next().and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("`{line}`"))
 }
 
 /// The services that reflection lists.

@@ -1,13 +1,10 @@
 //! Tenants by token, lanes, and the figures that the admin listener shows of them.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
 use tonic::{Code, Request};
 use tonic_types::StatusExt;
 use wisp_proto::v1::{EmbedRequest, Priority};
 
-use crate::support::Server;
+use crate::support::{Server, get, sample};
 
 fn request(texts: usize, priority: Priority) -> EmbedRequest {
     let texts = vec!["the tide gauge at the harbour mouth reports a rise".to_owned(); texts];
@@ -19,24 +16,6 @@ fn with_token(message: EmbedRequest, token: &str) -> Request<EmbedRequest> {
     let value = format!("Bearer {token}").parse().expect("a header");
     request.metadata_mut().insert("authorization", value);
     request
-}
-
-/// Status line, headers and body of a GET.
-fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("listens");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("sends");
-    let mut response = String::new();
-    stream.read_to_string(&mut response).expect("answers");
-    response
-}
-
-/// The value of the first sample of this name whose labels have all of `labels`.
-fn sample(metrics: &str, name: &str, labels: &[&str]) -> f64 {
-    let line = metrics.lines().find(|line| {
-        line.starts_with(name) && labels.iter().all(|label| line.contains(label)) && !line.starts_with('#')
-    });
-    let line = line.unwrap_or_else(|| panic!("no {name} with {labels:?} in\n{metrics}"));
-    line.rsplit(' ').next().and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("`{line}`"))
 }
 
 #[tokio::test]
@@ -115,6 +94,9 @@ async fn the_admin_listener_shows_figures_and_readiness() {
         ("wisp_guest_seconds_count", &["deployment=\"embedder\""], 1.0),
         ("wisp_models_loaded", &[], 1.0),
         ("wisp_inflight_requests", &[], 0.0),
+        ("wisp_guest_instances", &["deployment=\"embedder\""], 0.0),
+        ("wisp_rejected_total", &["reason=\"quota\""], 0.0),
+        ("wisp_rejected_total", &["reason=\"instances\""], 0.0),
         ("wisp_device_info", &[model, "backend=\"candle\""], 1.0),
         ("wisp_build_info", &["version="], 1.0),
     ] {

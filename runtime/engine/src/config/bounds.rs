@@ -66,7 +66,7 @@ pub(super) fn tenant(name: &str, share: f64, inflight_requests: Option<u32>) -> 
 /// What is wrong with the number of sessions of a model.
 pub(super) fn sessions(model: &str, sessions: usize) -> Option<String> {
     let is_possible = (1..=64).contains(&sessions);
-    (!is_possible).then(|| format!("models.{model}.sessions is {sessions}; it can be 1 to 64"))
+    (!is_possible).then(|| format!("models.{model}.sessions is {sessions}; it can be 1 to 64, or auto"))
 }
 
 fn wrong(table: &str, limits: &[(&str, u64, RangeInclusive<u64>)]) -> Vec<String> {

@@ -12,7 +12,7 @@ use wisp_core::{Device, Placement, PlacementError, StaticShape};
 use super::base::Base;
 use super::{
     BatchingConfig, Config, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, RequestLimits, ServerConfig,
-    TenantConfig, bounds,
+    SessionsChoice, TenantConfig, bounds,
 };
 use crate::{ANONYMOUS, BUILTIN_PREFIX, IMAGE_GUEST, builtin};
 
@@ -70,7 +70,7 @@ struct Model {
     #[serde(default)]
     static_shapes: Vec<Spanned<[usize; 2]>>,
     memory_bytes: Option<Spanned<u64>>,
-    sessions: Option<Spanned<usize>>,
+    sessions: Option<Spanned<SessionsChoice>>,
     batching: Option<Spanned<BatchingConfig>>,
 }
 
@@ -266,12 +266,13 @@ impl Checker<'_> {
     fn sharing(
         &mut self,
         name: &Spanned<String>,
-        sessions: Option<Spanned<usize>>,
+        sessions: Option<Spanned<SessionsChoice>>,
         batching: Option<Spanned<BatchingConfig>>,
-    ) -> (usize, BatchingConfig) {
+    ) -> (SessionsChoice, BatchingConfig) {
         let defaults = ModelConfig::default();
         if let Some(sessions) = &sessions
-            && let Some(message) = bounds::sessions(name.get_ref(), *sessions.get_ref())
+            && let SessionsChoice::Exactly(count) = *sessions.get_ref()
+            && let Some(message) = bounds::sessions(name.get_ref(), count)
         {
             self.note(sessions.span(), message);
         }

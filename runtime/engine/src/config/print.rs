@@ -7,7 +7,8 @@ use serde::Serialize;
 use wisp_core::{Device, Placement};
 
 use super::{
-    BatchingConfig, Config, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, RequestLimits, TenantConfig,
+    BatchingConfig, Config, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, RequestLimits, SessionsChoice,
+    TenantConfig,
 };
 
 #[derive(Serialize)]
@@ -51,7 +52,7 @@ struct PrintedModel<'a> {
     static_shapes: Vec<[usize; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_bytes: Option<u64>,
-    sessions: usize,
+    sessions: SessionsChoice,
     batching: &'a BatchingConfig,
 }
 

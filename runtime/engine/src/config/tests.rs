@@ -86,7 +86,7 @@ fn every_mistake_is_located_and_explained() {
             "[server]\nadmin = \"yes\"",
             "etc/wisp.toml:2:9: `yes` is not an address; write IP:PORT, such as 127.0.0.1:9090, or off",
         ),
-        ("[models.m]\nsessions = 0", "etc/wisp.toml:2:12: models.m.sessions is 0; it can be 1 to 64"),
+        ("[models.m]\nsessions = 0", "etc/wisp.toml:2:12: models.m.sessions is 0; it can be 1 to 64, or auto"),
         (
             "[models.m.batching]\nmax_batch_ms = 0",
             "etc/wisp.toml:1:1: models.m.batching.max_batch_ms is 0; it can be 1 to 3600000",
@@ -149,13 +149,30 @@ fn a_file_is_read_with_its_guests_and_its_encoding() {
 }
 
 #[test]
+fn sessions_are_a_number_or_auto() {
+    let config = parse("[models.all-minilm-l6-v2]\nsessions = \"auto\"\n").expect("is right");
+    assert_eq!(config.models["all-minilm-l6-v2"].sessions, SessionsChoice::Auto);
+    assert_eq!(Config::parse(&config.to_toml(), Path::new("wisp.toml")).expect("reads back"), config);
+    for wrong in ["\"many\"", "-1", "true"] {
+        let error = parse(&format!("[models.all-minilm-l6-v2]\nsessions = {wrong}\n")).expect_err(wrong);
+        assert!(
+            error.contains("wisp.toml:2:12") && error.contains("expected a number of sessions, or \"auto\""),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn sharing_and_tenants_are_printed_and_read_back() {
     let text = "[server]\nadmin = \"off\"\n[models.all-minilm-l6-v2]\nsessions = 2\n\
                 batching = { enabled = false, max_queue_delay_us = 500 }\n\
                 [tenants.search]\ntoken_file = \"search.token\"\nshare = 2\ninflight_requests = 8\n";
     let config = parse(text).expect("is right");
     let model = &config.models["all-minilm-l6-v2"];
-    assert_eq!((config.server.admin, model.sessions, model.batching.enabled), (None, 2, false));
+    assert_eq!(
+        (config.server.admin, model.sessions, model.batching.enabled),
+        (None, SessionsChoice::Exactly(2), false)
+    );
     assert_eq!((model.batching.max_queue_delay_us, model.batching.max_batch_ms), (500, 50));
     let tenant = &config.tenants["search"];
     assert_eq!(tenant.token_file.as_deref(), Some(Path::new("etc/search.token")));

@@ -8,7 +8,7 @@ use super::loader::{Loader, Subject};
 use super::subject::LateSubject;
 use crate::config::PrecisionChoice;
 use crate::proof::cache::{Outcome, ProofKey};
-use crate::proof::{Proof, ProofError, prove, prove_quickly};
+use crate::proof::{Proof, ProofError, measure_again, prove, prove_quickly};
 use crate::room;
 
 /// A session that is loaded, proven, and chosen.
@@ -17,11 +17,28 @@ pub(crate) struct Chosen {
     pub(crate) file: ModelFile,
     pub(crate) placement: Placement,
     pub(crate) proof: Proof,
+    /// What the device calls itself.
+    device_name: String,
     /// Why this one, in a sentence.
     pub(crate) reason: String,
 }
 
 impl Chosen {
+    /// Keeps what was found out about it since it was proven.
+    pub(super) fn remember(&self, loader: &Loader<'_>) {
+        let session = self.session.info();
+        let key = ProofKey {
+            model: loader.model,
+            file: &self.file,
+            placement: self.placement,
+            device_name: &self.device_name,
+            precision: session.precision,
+            library_version: &session.library_version,
+            threads: loader.threads,
+        };
+        loader.proofs.put(&key, &Outcome::Proven(self.proof.clone()));
+    }
+
     /// Opens one more session of the same kind.
     ///
     /// # Errors
@@ -204,9 +221,27 @@ impl<'a> Place<'a> {
     /// The proof of a candidate, from an earlier start or made now.
     fn try_one<'m>(&self, candidate: Candidate<'m>) -> Tried<'m> {
         match self.loader.proofs.get(&self.key(candidate)).filter(|_| self.is_kept()) {
+            Some(Outcome::Proven(proof)) if proof.speed.is_some_and(|speed| speed.is_provisional()) => {
+                self.measure_again(candidate, proof)
+            }
             Some(outcome) => Tried { candidate, outcome, session: None },
             None => self.prove(candidate),
         }
+    }
+
+    /// A proof holds on a busy machine as on a quiet one, its speed does not: that alone is measured again.
+    fn measure_again<'m>(&self, candidate: Candidate<'m>, proof: Proof) -> Tried<'m> {
+        let measured = self.open(candidate).and_then(|mut session| {
+            let Subject { golden, tokenizer, .. } = self.subject.get()?;
+            let golden = golden.as_ref().ok_or("the model has no golden vectors any more")?;
+            let measured = measure_again(session.as_mut(), self.loader.model, golden, tokenizer.as_ref(), &proof);
+            measured.map(|speed| (session, speed)).map_err(|error| error.to_string())
+        });
+        let Ok((session, again)) = measured else { return self.prove(candidate) };
+        let speed = proof.speed.map(|known| known.or_better(again));
+        let outcome = Outcome::Proven(Proof { speed, ..proof });
+        self.loader.proofs.put(&self.key(candidate), &outcome);
+        Tried { candidate, outcome, session: Some(session) }
     }
 
     /// Without golden vectors there is nothing to remember: loading is all there is to a proof.
@@ -264,7 +299,8 @@ impl<'a> Place<'a> {
                 session
             }
         };
-        Ok(Chosen { session, file: candidate.file.clone(), placement: self.placement, proof, reason })
+        let (file, placement) = (candidate.file.clone(), self.placement);
+        Ok(Chosen { session, file, placement, proof, device_name: self.device_name.clone(), reason })
     }
 
     fn open(&self, candidate: Candidate<'_>) -> Result<Box<dyn Session>, String> {

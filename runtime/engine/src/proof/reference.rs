@@ -135,6 +135,6 @@ pub(super) fn samples(cases: &[GoldenCase]) -> Vec<Vec<NamedTensor>> {
 }
 
 /// The sample that speed is measured with: short, as most requests are.
-pub(super) fn typical(cases: &[GoldenCase]) -> Option<&[NamedTensor]> {
+pub(crate) fn typical(cases: &[GoldenCase]) -> Option<&[NamedTensor]> {
     cases.get(cases.len() / 3).map(|case| case.inputs.as_slice())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use wisp_core::{BackendId, ErrorKind, Kinded};
-use wisp_engine::{BatchShare, EmbedRequest, Engine, Lane, Tenant};
+use wisp_engine::{BatchShare, EmbedRequest, Engine, Lane, SessionsChoice, Tenant};
 use wisp_testing::{MODEL, RealModel, cosine};
 
 use crate::support;
@@ -90,7 +90,7 @@ async fn several_sessions_work_side_by_side() {
     let test = "several_sessions_work_side_by_side";
     let Some(real) = RealModel::get(test) else { return };
     let Some(mut config) = support::config(test, BackendId::Ort) else { return };
-    config.models.get_mut(MODEL).expect("the default model").sessions = 2;
+    config.models.get_mut(MODEL).expect("the default model").sessions = SessionsChoice::Exactly(2);
     let engine = support::start(config, &real);
     all_at_once(&engine, &real).await;
 }

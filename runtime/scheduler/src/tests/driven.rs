@@ -136,7 +136,7 @@ pub(super) fn drive_with(rules: BatchRules, limits: QueueLimits, recovery: Optio
 pub(super) fn drive_at(cost: Cost, rules: BatchRules, limits: QueueLimits, recovery: Option<Recovery>) -> Driver {
     let (session, steps, started) = driven();
     let config = QueueConfig { rules, limits, ..QueueConfig::unproven("driven") };
-    let sessions = vec![Served { session: Box::new(session), recovery }];
+    let sessions = vec![Served { session: Box::new(session), recovery, processor: None }];
     let queue = spawn_with(config, sessions, CostModel::fixed(cost)).expect("a thread");
     Driver { queue, steps, started }
 }

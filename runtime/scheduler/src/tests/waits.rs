@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use wisp_core::{ErrorKind, Kinded, NamedTensor, Tensor};
 
 use super::driven::{Step, ask, drive, drive_with, proven, row};
-use crate::{BatchRules, Caller, QueueLimits, ScheduleError};
+use crate::{BatchRules, Caller, Lane, QueueLimits, ScheduleError};
 
 #[tokio::test]
 async fn inputs_that_do_not_fit_the_signature_never_reach_the_session() {
@@ -41,6 +41,18 @@ async fn what_would_be_late_is_refused_at_once_and_names_the_wait() {
     running.await.expect("no panic").expect("answered");
     driver.steps([Step::Answer]);
     infer(Instant::now() + Duration::from_millis(1500)).await.expect("an idle session refuses nobody");
+}
+
+#[tokio::test]
+async fn the_least_wait_is_that_of_the_lane_that_is_served_soonest() {
+    let driver = drive(BatchRules::unproven());
+    let caller = Caller::default();
+    assert_eq!(driver.queue.least_wait(&caller.tenant), Duration::ZERO, "an idle session keeps nobody waiting");
+    let _announced = driver.queue.announce(&caller, 1, 2, None).expect("is admitted");
+    assert!(driver.queue.predicted_wait(&caller) >= Duration::from_secs(1), "one inference stands before it");
+    let bulk = Caller { lane: Lane::Bulk, ..caller.clone() };
+    let both = [&caller, &bulk].map(|caller| driver.queue.predicted_wait(caller));
+    assert_eq!(Some(driver.queue.least_wait(&caller.tenant)), both.into_iter().min());
 }
 
 fn driver_caller() -> &'static Caller {

@@ -44,6 +44,7 @@ fn run(clients: usize, name: &str) -> RunFigures {
         others_cpu_share: None,
         yardstick_us: None,
         usage: None,
+        refusals: Vec::new(),
         ended_early: None,
         streams: vec![stream],
     }

@@ -1,0 +1,108 @@
+//! The door: requests that would be refused whatever they ask for are answered before their message is read.
+//!
+//! Under overload most of what arrives is refused, on the processors that should be computing. So this layer lies outside all
+//! others: it looks at the path, the token and the deadline, asks the engine, and answers with headers alone. The rest of a
+//! large message is not waited for; HTTP/2 tells its sender to stop.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::{Method, Request, Response};
+use tokio::time::Instant;
+use tonic::body::Body;
+use tower::{Layer, Service};
+use wisp_engine::{Engine, RefusalStage};
+
+use crate::deadline::timeout;
+use crate::identity;
+use crate::status::status;
+
+/// Calls that need a place in the engine, one message each.
+const CALLS: [&str; 1] = ["/wisp.v1.InferenceService/Embed"];
+
+/// When the head of a request was there; an extension of the request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrived(pub(crate) Instant);
+
+/// Adds [`DoorService`].
+#[derive(Clone)]
+pub(crate) struct DoorLayer {
+    pub(crate) engine: Engine,
+}
+
+/// Refuses at the door, or passes on.
+#[derive(Clone)]
+pub(crate) struct DoorService<S> {
+    inner: S,
+    engine: Engine,
+}
+
+/// The answer of the door, or that of the service behind it.
+pub(crate) enum Answer<F> {
+    /// Refused; nothing once it was taken.
+    Refused(Option<Response<Body>>),
+    /// Passed on.
+    Passed(F),
+}
+
+impl<S> Layer<S> for DoorLayer {
+    type Service = DoorService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        DoorService { inner, engine: self.engine.clone() }
+    }
+}
+
+impl<S, RequestBody> Service<Request<RequestBody>> for DoorService<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<Body>>,
+    S::Future: Unpin,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Answer<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
+        let arrived_at = Instant::now();
+        match refusal(&self.engine, &request) {
+            Some(response) => {
+                self.engine.refusal_told(RefusalStage::Door, arrived_at.elapsed());
+                Answer::Refused(Some(response))
+            }
+            None => {
+                request.extensions_mut().insert(Arrived(arrived_at));
+                Answer::Passed(self.inner.call(request))
+            }
+        }
+    }
+}
+
+/// The refusal of a request, if nothing that its message can say would prevent it.
+fn refusal<B>(engine: &Engine, request: &Request<B>) -> Option<Response<Body>> {
+    if request.method() != Method::POST || !CALLS.contains(&request.uri().path()) {
+        return None;
+    }
+    // Whose token is wrong is told so by the service.
+    let tenant = identity::tenant(engine, request.headers()).ok()?;
+    let deadline = timeout(request.headers()).map(|timeout| Instant::now() + timeout);
+    let error = engine.check_at_door(tenant.as_ref(), deadline).err()?;
+    Some(status(&error).into_http())
+}
+
+impl<F, E> Future for Answer<F>
+where
+    F: Future<Output = Result<Response<Body>, E>> + Unpin,
+{
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Refused(response) => Poll::Ready(Ok(response.take().expect("a future is not polled after its end"))),
+            Self::Passed(answer) => Pin::new(answer).poll(context),
+        }
+    }
+}
