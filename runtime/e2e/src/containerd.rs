@@ -72,6 +72,11 @@ impl Paths {
             log: at("containerd.log"),
         }
     }
+
+    /// The options of the shim under test.
+    pub(crate) fn shim_options(&self) -> PathBuf {
+        self.folder.join("shim.toml")
+    }
 }
 
 /// A running containerd.
@@ -82,6 +87,7 @@ pub(crate) struct Containerd {
     /// What it can do.
     pub(crate) generation: Generation,
     programs: PathBuf,
+    search: String,
     child: Child,
 }
 
@@ -96,8 +102,11 @@ impl Containerd {
         let configuration = folder.join("config.toml");
         std::fs::write(&configuration, config::text(generation, &paths, handlers))
             .with_context(|| format!("cannot write {}", configuration.display()))?;
-        let child = spawn(programs, &paths)?;
-        let mut containerd = Self { paths, generation, programs: programs.to_owned(), child };
+        std::fs::write(paths.shim_options(), config::shim_options(&paths))
+            .context("cannot write the shim's options")?;
+        let search = search_path(programs, handlers);
+        let child = spawn(programs, &search, &paths)?;
+        let mut containerd = Self { paths, generation, programs: programs.to_owned(), search, child };
         let cri = containerd.connect().await?;
         Ok((containerd, cri))
     }
@@ -122,7 +131,7 @@ impl Containerd {
     /// Kills it as a crash would, and starts it again on what it left.
     pub(crate) async fn crash_and_restart(&mut self) -> Result<Cri> {
         self.child.kill().await.context("cannot kill containerd")?;
-        self.child = spawn(&self.programs, &self.paths)?;
+        self.child = spawn(&self.programs, &self.search, &self.paths)?;
         self.connect().await
     }
 
@@ -167,8 +176,15 @@ impl Containerd {
     }
 }
 
+/// Where containerd looks for shims; 1.x finds the one under test nowhere else.
+fn search_path(programs: &Path, handlers: Handlers<'_>) -> String {
+    let folders = [Some(programs), handlers.shim.and_then(Path::parent)].into_iter().flatten();
+    let folders: String = folders.map(|folder| format!("{}:", folder.display())).collect();
+    format!("{folders}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+}
+
 /// Starts the daemon with an environment that holds nothing but the path and a variable that must stay outside the pods.
-fn spawn(programs: &Path, paths: &Paths) -> Result<Child> {
+fn spawn(programs: &Path, search: &str, paths: &Paths) -> Result<Child> {
     let log = File::options().create(true).append(true).open(&paths.log);
     let log = log.with_context(|| format!("cannot write {}", paths.log.display()))?;
     let program = programs.join("containerd");
@@ -176,7 +192,7 @@ fn spawn(programs: &Path, paths: &Paths) -> Result<Child> {
         .arg("--config")
         .arg(paths.folder.join("config.toml"))
         .env_clear()
-        .env("PATH", format!("{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", programs.display()))
+        .env("PATH", search)
         .env(SECRET, "must stay outside")
         .stdin(Stdio::null())
         .stdout(log.try_clone().context("cannot share the log")?)

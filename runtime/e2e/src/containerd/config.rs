@@ -32,6 +32,11 @@ pub(crate) fn text(generation: Generation, paths: &Paths, handlers: Handlers<'_>
     }
 }
 
+/// The text of the shim's own options.
+pub(crate) fn shim_options(paths: &Paths) -> String {
+    format!("SystemdCgroup = false\nNodeCache = {:?}\n", paths.folder.join("node"))
+}
+
 /// Plugins that look for things on this machine that have nothing to do with the pods.
 fn disabled(generation: Generation) -> &'static str {
     match generation {
@@ -84,10 +89,12 @@ fn runtimes(section: &str, paths: &Paths, handlers: Handlers<'_>) -> String {
          [{section}.runtimes.runc.options]\nBinaryName = {runc:?}\nRoot = {folder:?}\nSystemdCgroup = false\n"
     );
     if let Some(shim) = shim {
+        // 1.x passes a shim of its own type nothing but `ConfigPath`, 2.x the whole table.
+        let (cache, options) = (paths.folder.join("node"), paths.shim_options());
         text.push_str(&format!(
             "[{section}.runtimes.wisp]\nruntime_type = \"io.containerd.wisp.v1\"\nruntime_path = {shim:?}\n\
              pod_annotations = [\"wisp.dev/*\"]\ncontainer_annotations = [\"wisp.dev/*\"]\n\
-             [{section}.runtimes.wisp.options]\nSystemdCgroup = false\n"
+             [{section}.runtimes.wisp.options]\nSystemdCgroup = false\nNodeCache = {cache:?}\nConfigPath = {options:?}\n"
         ));
     }
     text
