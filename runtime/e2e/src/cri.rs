@@ -47,14 +47,6 @@ impl Cri {
         Ok(format!("{} {}", version.runtime_name, version.runtime_version))
     }
 
-    /// What the runtime says of itself: conditions that do not hold, each with its reason.
-    pub(crate) async fn complaints(&self) -> Result<Vec<String>> {
-        let answer = call("Status", self.runtime.clone().status(api::StatusRequest { verbose: false })).await?;
-        let conditions = answer.status.unwrap_or_default().conditions;
-        let broken = conditions.into_iter().filter(|condition| !condition.status);
-        Ok(broken.map(|condition| format!("{}: {}", condition.r#type, condition.message)).collect())
-    }
-
     /// Starts a sandbox and returns its id.
     pub(crate) async fn run_sandbox(&self, config: &api::PodSandboxConfig, handler: &str) -> Result<String> {
         let request = api::RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: handler.to_owned() };
@@ -72,14 +64,6 @@ impl Cri {
     pub(crate) async fn remove_sandbox(&self, id: &str) -> Result<()> {
         let request = api::RemovePodSandboxRequest { pod_sandbox_id: id.to_owned() };
         call("RemovePodSandbox", self.runtime.clone().remove_pod_sandbox(request)).await.map(drop)
-    }
-
-    /// Whether a sandbox is ready.
-    pub(crate) async fn sandbox_is_ready(&self, id: &str) -> Result<bool> {
-        let request = api::PodSandboxStatusRequest { pod_sandbox_id: id.to_owned(), verbose: false };
-        let answer = call("PodSandboxStatus", self.runtime.clone().pod_sandbox_status(request)).await?;
-        let status = answer.status.context("PodSandboxStatus answered no status")?;
-        Ok(status.state() == api::PodSandboxState::SandboxReady)
     }
 
     /// Every sandbox there is.
@@ -118,12 +102,6 @@ impl Cri {
         call_within(limit, "StopContainer", self.runtime.clone().stop_container(request)).await.map(drop)
     }
 
-    /// Removes a container.
-    pub(crate) async fn remove(&self, id: &str) -> Result<()> {
-        let request = api::RemoveContainerRequest { container_id: id.to_owned() };
-        call("RemoveContainer", self.runtime.clone().remove_container(request)).await.map(drop)
-    }
-
     /// State, exit code and reason of a container.
     pub(crate) async fn status(&self, id: &str) -> Result<api::ContainerStatus> {
         let request = api::ContainerStatusRequest { container_id: id.to_owned(), verbose: false };
@@ -141,14 +119,6 @@ impl Cri {
         u32::try_from(process).context("the pid is out of range")
     }
 
-    /// Ids of a sandbox's containers.
-    pub(crate) async fn containers(&self, sandbox: &str) -> Result<Vec<String>> {
-        let filter = api::ContainerFilter { pod_sandbox_id: sandbox.to_owned(), ..Default::default() };
-        let request = api::ListContainersRequest { filter: Some(filter) };
-        let answer = call("ListContainers", self.runtime.clone().list_containers(request)).await?;
-        Ok(answer.containers.into_iter().map(|container| container.id).collect())
-    }
-
     /// Memory that a container uses, in bytes, and its processor time, in nanoseconds.
     pub(crate) async fn usage(&self, id: &str) -> Result<(u64, u64)> {
         let request = api::ContainerStatsRequest { container_id: id.to_owned() };
@@ -157,14 +127,6 @@ impl Cri {
         let memory = stats.memory.and_then(|memory| memory.working_set_bytes).context("no memory in the stats")?;
         let time = stats.cpu.and_then(|cpu| cpu.usage_core_nano_seconds).context("no processor time in the stats")?;
         Ok((memory.value, time.value))
-    }
-
-    /// Runs a program in a container: its exit code and standard output.
-    pub(crate) async fn exec(&self, id: &str, command: &[&str]) -> Result<(i32, String)> {
-        let cmd = command.iter().map(|&word| word.to_owned()).collect();
-        let request = api::ExecSyncRequest { container_id: id.to_owned(), cmd, timeout: 10 };
-        let answer = call("ExecSync", self.runtime.clone().exec_sync(request)).await?;
-        Ok((answer.exit_code, String::from_utf8_lossy(&answer.stdout).into_owned()))
     }
 
     /// Whether containerd's CRI knows an image.

@@ -1,6 +1,6 @@
 //! The embedder as a pod: how it is configured, awaited and called, whatever runtime runs it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -26,7 +26,7 @@ pub(crate) const MODEL_PATH: &str = "/models/all-minilm-l6-v2";
 const TEXTS: usize = 4;
 
 /// Longest time from the start of the container to SERVING: the model is loaded and proven in it, ten at once on two cores.
-const SERVING_LIMIT: Duration = Duration::from_secs(150);
+const SERVING_LIMIT: Duration = Duration::from_secs(300);
 
 /// A pod that is to serve the embedder: what the container asks for, and the configuration as annotations carry it.
 #[derive(Clone, Debug)]
@@ -52,8 +52,13 @@ impl Embedder {
         Ok(Self { spec: ContainerSpec::new("embedder", image).memory_mib(1024), port, settings })
     }
 
-    /// The embedder with its model mounted from the node.
+    /// The embedder with its model mounted from the node, and time for a machine that is busy with other things.
     pub(crate) fn new(node: &Node) -> Result<Self> {
+        Ok(Self::with_implied_deployment(node)?.patient(node))
+    }
+
+    /// The embedder with its model mounted from the node, and no word about what the module is or may use.
+    pub(crate) fn with_implied_deployment(node: &Node) -> Result<Self> {
         Ok(Self::without_model(MODULE)?.with(|spec| spec.mount(MODEL_PATH, &node.model)))
     }
 
@@ -92,7 +97,8 @@ impl Embedder {
             }
             Subject::Container => {
                 let folder = node.containerd.paths.folder.join(format!("configuration-{}", self.port));
-                Ok((Vec::new(), self.with_engine_mounted(node.engine.clone(), folder)?))
+                let cache = node.containerd.paths.folder.join("node");
+                Ok((Vec::new(), self.with_engine_mounted(&node.engine, &folder, cache)?))
             }
         }
     }
@@ -112,10 +118,10 @@ impl Embedder {
     }
 
     /// The engine of the host and its libraries, in front of the module that is the image's.
-    fn with_engine_mounted(&self, engine: PathBuf, folder: PathBuf) -> Result<ContainerSpec> {
+    fn with_engine_mounted(&self, engine: &Path, folder: &Path, cache: PathBuf) -> Result<ContainerSpec> {
         use std::os::unix::fs::PermissionsExt;
-        let cache = folder.join("cache");
-        std::fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        // Not the user's, and the engine wants to note what it has verified.
         std::fs::set_permissions(&cache, std::fs::Permissions::from_mode(0o777)).context("the cache stays closed")?;
         std::fs::write(folder.join("wisp.toml"), self.configuration()).context("cannot write wisp.toml")?;
         let mut spec = self.spec.clone();
@@ -124,7 +130,7 @@ impl Embedder {
         }
         let spec = spec
             .mount("/opt/wisp/bin/wisp", engine)
-            .mount("/etc/wisp", &folder)
+            .mount("/etc/wisp", folder)
             .writable_mount("/cache", cache)
             .variable("WISP_HOME", "/cache")
             .command(&["/opt/wisp/bin/wisp", "serve", "--offline", "--config", "/etc/wisp/wisp.toml"])

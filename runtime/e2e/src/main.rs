@@ -20,6 +20,7 @@ mod program;
 mod refusal;
 mod report;
 mod run;
+mod warm;
 
 use std::process::ExitCode;
 

@@ -63,12 +63,6 @@ impl ContainerSpec {
         self
     }
 
-    /// Adds an annotation.
-    pub(crate) fn annotation(mut self, key: &str, value: &str) -> Self {
-        self.config.annotations.insert(key.to_owned(), value.to_owned());
-        self
-    }
-
     /// Mounts a file or folder of the host, which can only be read.
     pub(crate) fn mount(self, container_path: &str, host_path: impl Into<PathBuf>) -> Self {
         self.any_mount(container_path, host_path.into(), true)

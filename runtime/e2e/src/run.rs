@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::Arguments;
 use crate::checks::{self, Check, Outcome};
@@ -16,9 +17,10 @@ use crate::model_folder;
 use crate::node::{Node, Subject};
 use crate::program;
 use crate::report::{Report, Row, Verdict};
+use crate::warm;
 
 /// Longest time of one check. Whatever hangs below has limits of its own; this one is for what has none.
-const CHECK_LIMIT: Duration = Duration::from_secs(240);
+const CHECK_LIMIT: Duration = Duration::from_secs(900);
 
 /// Longest time until processes and control groups of removed pods are gone.
 const GONE_LIMIT: Duration = Duration::from_secs(5);
@@ -53,18 +55,43 @@ async fn one(arguments: &Arguments, programs: &Path, folder: &Path) -> Result<Re
     eprintln!("\n{runtime}, handler {}", node.subject.handler());
 
     let mut rows = Vec::new();
-    let wanted = |check: &Check| arguments.only.as_deref().is_none_or(|pattern| check.name.contains(pattern));
-    for check in checks::all().into_iter().filter(wanted) {
-        let row = tried(&check, &mut node).await;
-        show(&row, &node);
-        rows.push(row);
-    }
+    let signal = tokio::select! {
+        checked = check_all(arguments, &mut node, &mut rows) => checked.map(|()| None),
+        signal = signalled() => signal.map(Some),
+    };
     if !arguments.keep {
+        if !matches!(signal, Ok(None)) {
+            // Nothing more is reported; but nothing may be left either.
+            let _ = node.sweep_stragglers().await;
+        }
         let row = ended(&mut node, &marks).await;
         show(&row, &node);
         rows.push(row);
     }
+    if let Some(signal) = signal? {
+        bail!("ended by {signal}");
+    }
     Ok(Report { runtime, handler: node.subject.handler(), checks: rows, figures: node.figures })
+}
+
+async fn check_all(arguments: &Arguments, node: &mut Node, rows: &mut Vec<Row>) -> Result<()> {
+    let wanted = |check: &Check| arguments.only.as_deref().is_none_or(|pattern| check.name.contains(pattern));
+    for check in checks::all().into_iter().filter(wanted) {
+        let row = tried(&check, node).await;
+        show(&row, node);
+        rows.push(row);
+    }
+    Ok(())
+}
+
+/// Waits for a signal that asks this program to end.
+async fn signalled() -> Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => Ok("SIGTERM"),
+        _ = interrupt.recv() => Ok("SIGINT"),
+    }
 }
 
 /// A containerd with the images and the model.
@@ -72,6 +99,8 @@ async fn node(arguments: &Arguments, programs: &Path, folder: &Path, cgroup: Str
     let model = folder.join("model");
     let golden = model_folder::assemble(&arguments.model, &model)?;
     let program = program::compile(folder).await?;
+    eprintln!("the model is proven once, for the node");
+    warm::prove(&arguments.engine, &model, &folder.join("node")).await?;
     let handlers = Handlers { runc: &arguments.runc, shim: arguments.shim.as_deref() };
     let (containerd, cri) = Containerd::start(programs, folder, handlers).await?;
     let is_modern = containerd.generation == Generation::Two;

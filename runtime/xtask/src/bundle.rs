@@ -90,6 +90,26 @@ enum BundledBackend {
     Ort,
 }
 
+impl Bundle {
+    /// Quick to build: the shim, and an engine whose only backend is compiled in.
+    pub(crate) fn for_tests() -> Self {
+        Self {
+            profile: Profile::Dev,
+            out: "target/e2e-bundle".into(),
+            backends: Vec::new(),
+            intel_devices: false,
+            cuda: false,
+            shim: None,
+            without_shim: false,
+        }
+    }
+
+    /// Where it is laid out.
+    pub(crate) fn folder(&self, workplace: &Workplace) -> PathBuf {
+        workplace.repository.root().join(&self.out)
+    }
+}
+
 /// Builds the engine and lays the bundle out.
 pub(crate) fn bundle(workplace: &Workplace, options: &Bundle) -> Result<()> {
     setup::prepare_guests(workplace)?;
@@ -103,7 +123,7 @@ pub(crate) fn bundle(workplace: &Workplace, options: &Bundle) -> Result<()> {
     let step = Step::begin("bundle");
     let store = Store::new(workplace.home.clone(), Access::Online);
     let elf = Elf::new(patchelf::ensure(&store, &workplace.home.tools(), &StepProgress { step: &step })?);
-    let out = workplace.repository.root().join(&options.out);
+    let out = options.folder(workplace);
     let mut contents = Contents::begin(&out)?;
     add_engine(&mut contents, &elf, &engine)?;
     if let Some(shim) = &shim {

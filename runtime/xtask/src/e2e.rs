@@ -1,15 +1,17 @@
 //! `cargo xtask e2e`: what the pods need, fetched and built; then the pods, on private containerds of two versions.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::assets::MODEL;
+use crate::bundle::{self, Bundle};
 use crate::containerd::Programs;
 use crate::process::{cargo, run, run_within};
 use crate::progress::Step;
 use crate::setup::{self, Workplace};
+use crate::shim;
 
 /// The package of the harness, which is no default member.
 pub(crate) const PACKAGE: &str = "wisp-e2e";
@@ -17,6 +19,8 @@ pub(crate) const PACKAGE: &str = "wisp-e2e";
 /// Which runtime handler runs the embedder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Handler {
+    /// The shim, out of a bundle.
+    Wisp,
     /// runc, with the engine mounted from this machine: tries the checks themselves.
     Runc,
 }
@@ -25,8 +29,11 @@ pub(crate) enum Handler {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// What runs the embedder.
-    #[arg(long, value_enum, default_value = "runc")]
+    #[arg(long, value_enum, default_value = "wisp")]
     handler: Handler,
+    /// A bundle that was laid out already; otherwise one for tests is made, with Candle alone.
+    #[arg(long, value_name = "FOLDER", env = "WISP_E2E_BUNDLE")]
+    bundle: Option<PathBuf>,
     /// Only checks whose name contains this.
     #[arg(long, value_name = "PATTERN")]
     only: Option<String>,
@@ -50,6 +57,16 @@ pub(crate) fn e2e(workplace: &Workplace, arguments: &Arguments) -> Result<()> {
     );
     setup::prepare(workplace)?;
 
+    let bundle = match (arguments.handler, &arguments.bundle) {
+        (Handler::Runc, _) => None,
+        (Handler::Wisp, Some(bundle)) => Some(std::path::absolute(bundle).context("the bundle has no absolute path")?),
+        (Handler::Wisp, None) => {
+            let options = Bundle::for_tests();
+            bundle::bundle(workplace, &options)?;
+            Some(options.folder(workplace))
+        }
+    };
+
     let step = Step::begin("containerd");
     let programs = Programs::ensure(&workplace.home.tools(), &step)?;
     step.done(&programs.describe()?);
@@ -59,10 +76,11 @@ pub(crate) fn e2e(workplace: &Workplace, arguments: &Arguments) -> Result<()> {
     build.current_dir(workplace.repository.root()).args(["build", "--package", PACKAGE]);
     run_within(&step, &mut build)?;
     step.done("built in target/debug");
-    run(&mut harness(workplace, &programs, arguments)?).context("a check of the pods failed, see the table above")
+    run(&mut harness(workplace, &programs, bundle.as_deref(), arguments))
+        .context("a check of the pods failed, see the table above")
 }
 
-fn harness(workplace: &Workplace, programs: &Programs, arguments: &Arguments) -> Result<Command> {
+fn harness(workplace: &Workplace, programs: &Programs, bundle: Option<&Path>, arguments: &Arguments) -> Command {
     let repository = &workplace.repository;
     let mut command = Command::new(repository.binary(PACKAGE));
     command.env("WISP_HOME", workplace.home.root());
@@ -73,9 +91,16 @@ fn harness(workplace: &Workplace, programs: &Programs, arguments: &Arguments) ->
     for (_, folder) in wanted {
         command.arg("--containerd").arg(folder);
     }
+    let engine = match bundle {
+        Some(bundle) => {
+            command.arg("--shim").arg(bundle.join("bin").join(shim::PROGRAM));
+            bundle.join("bin/wisp")
+        }
+        None => repository.binary("wisp"),
+    };
     let files: [(&str, PathBuf); 4] = [
         ("--runc", programs.runc.clone()),
-        ("--engine", repository.binary("wisp")),
+        ("--engine", engine),
         ("--module", repository.built_guests().join("embedder.wasm")),
         ("--model", repository.root().join("models").join(MODEL)),
     ];
@@ -91,5 +116,5 @@ fn harness(workplace: &Workplace, programs: &Programs, arguments: &Arguments) ->
     if arguments.keep {
         command.arg("--keep");
     }
-    Ok(command)
+    command
 }

@@ -18,7 +18,7 @@ pub(super) const CHECK: Check =
     Check { name: "SIGTERM drains: what is under way is answered, exit code 0", run: |node| Box::pin(run(node)) };
 
 async fn run(node: &mut Node) -> Result<Outcome> {
-    let server = Embedder::new(node)?.patient(node).serve(node).await?;
+    let server = Embedder::new(node)?.serve(node).await?;
     let texts: Vec<String> = std::iter::repeat_n(&node.golden.texts, COPIES).flatten().cloned().collect();
     let count = texts.len();
     let request = server.embed(texts);

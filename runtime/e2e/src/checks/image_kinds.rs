@@ -20,7 +20,7 @@ async fn artifact(node: &mut Node) -> Result<Outcome> {
     }
     let embedder = Embedder::without_model(images::ARTIFACT)?;
     // An artifact has no entrypoint, and the CRI wants a command.
-    let embedder = embedder.with(|spec| spec.command(&["/"]).mount(MODEL_PATH, &node.model));
+    let embedder = embedder.with(|spec| spec.command(&["/"]).mount(MODEL_PATH, &node.model)).patient(node);
     holds(embedder.serve(node).await?.golden(node).await?)
 }
 
@@ -29,6 +29,6 @@ async fn image_volume(node: &mut Node) -> Result<Outcome> {
         return skipped("image volumes need containerd 2.1");
     }
     let embedder = Embedder::without_model(images::MODULE)?;
-    let embedder = embedder.with(|spec| spec.image_volume(MODEL_PATH, images::MODEL));
+    let embedder = embedder.with(|spec| spec.image_volume(MODEL_PATH, images::MODEL)).patient(node);
     holds(embedder.serve(node).await?.golden(node).await?)
 }

@@ -21,7 +21,7 @@ async fn run(node: &mut Node) -> Result<Outcome> {
     let mut memory = Vec::new();
     let mut shims = Vec::new();
     for _ in 0..PODS {
-        let server = Embedder::new(node)?.serve(node).await?;
+        let server = Embedder::with_implied_deployment(node)?.serve(node).await?;
         let (used_bytes, _) = node.cri.usage(&server.container.id).await?;
         memory.push(used_bytes);
         shims.push(shim_bytes(&server));
