@@ -11,7 +11,7 @@ pub(crate) enum CudaMissing {
     /// The driver's library is nowhere.
     #[error(
         "no NVIDIA driver was found: libcuda.so.1 is neither known to the loader nor in {searched}; install the driver \
-         (in a container, let the runtime mount it), or name its library in {DRIVER_VARIABLE}"
+         (in a pod, request nvidia.com/gpu, with NVIDIA's device plugin set to cdi-cri), or name its library in {DRIVER_VARIABLE}"
     )]
     NoDriver {
         /// Folders that were looked into.
