@@ -4,6 +4,7 @@ mod bench;
 mod door;
 mod embed;
 mod environment;
+mod faults;
 mod libraries;
 mod models;
 mod pod;

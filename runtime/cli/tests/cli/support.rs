@@ -54,6 +54,10 @@ impl Server {
         Self { address: address.to_owned(), admin: admin.to_owned(), child }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) async fn channel(&self) -> Channel {
         let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).expect("an address");
         endpoint.connect().await.expect("the server listens")
