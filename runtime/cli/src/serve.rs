@@ -14,6 +14,7 @@ use wisp_server::{Reserved, Server};
 use crate::GlobalOptions;
 use crate::placement::{ConfigOptions, PlacementOptions};
 use crate::progress::Console;
+use crate::registries::RegistryFlags;
 
 /// Serve deployments over gRPC until SIGTERM or SIGINT, then finish what was begun.
 #[derive(Args)]
@@ -50,7 +51,7 @@ impl Serve {
         config.server.admin = self.admin.map_or(config.server.admin, |admin| admin.0);
         let store = options.store()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let served = runtime.block_on(serve(config, store));
+        let served = runtime.block_on(serve(config, store, &self.config.registries));
         // A start that was interrupted may be in the middle of a download, which cannot be called back.
         runtime.shutdown_timeout(SHUTDOWN_LIMIT);
         served
@@ -74,14 +75,18 @@ impl Interrupted {
     const INTERRUPT: Self = Self { signal: "SIGINT", exit_code: 130 };
 }
 
-async fn serve(config: Config, store: Store) -> anyhow::Result<()> {
+async fn serve(config: Config, store: Store, registries: &RegistryFlags) -> anyhow::Result<()> {
     // Installed before anything slow: a signal while models load must not kill the process half-way in a download.
     let mut terminate = signal(SignalKind::terminate()).context("signal handler")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("signal handler")?;
     let reserved = Reserved::new(&config.server)?;
-    let starting = tokio::task::spawn_blocking(move || Engine::start(config, &store, &Console::new()));
+    let starting = async move {
+        registries.fetch(&config, &store).await?;
+        let started = tokio::task::spawn_blocking(move || Engine::start(config, &store, &Console::new()));
+        Ok::<_, anyhow::Error>(started.await.context("start")??)
+    };
     let engine = tokio::select! {
-        started = starting => started.context("start")??,
+        started = starting => started?,
         _ = terminate.recv() => return Err(Interrupted::TERMINATE.into()),
         _ = interrupt.recv() => return Err(Interrupted::INTERRUPT.into()),
     };

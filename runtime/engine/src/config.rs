@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use wisp_core::{BackendId, Device, Placement, Precision, StaticShape};
+use wisp_model_store::PinnedArtifact;
 
 pub use batching::BatchingConfig;
 pub use limits::{GuestLimits, RequestLimits};
@@ -63,7 +64,7 @@ pub struct ServerConfig {
 /// `[models.NAME]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
-    /// Name of a built-in model, or a folder with a `model.toml`.
+    /// Name of a built-in model, a folder with a `model.toml`, or a pulled artifact: `oci:REF@sha256:DIGEST`.
     pub source: String,
     /// Backends and devices to try, in order. What is not listed is never used.
     pub placement: Vec<Placement>,
@@ -92,7 +93,7 @@ pub enum PrecisionChoice {
 /// `[deployments.NAME]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeploymentConfig {
-    /// `builtin:NAME`, or the path of a `.wasm` file.
+    /// `builtin:NAME`, the path of a `.wasm` file, or a pulled artifact: `oci:REF@sha256:DIGEST`.
     pub guest: String,
     /// Alias the guest uses → model. This is the grant.
     pub models: BTreeMap<String, String>,
@@ -143,6 +144,22 @@ impl Config {
     #[must_use]
     pub fn to_toml(&self) -> String {
         print::print(self)
+    }
+}
+
+impl Config {
+    /// The artifacts of registries that guests and models come from; each once.
+    #[must_use]
+    pub fn artifacts(&self) -> Vec<PinnedArtifact> {
+        let guests = self.deployments.values().map(|deployment| &deployment.guest);
+        let sources = guests.chain(self.models.values().map(|model| &model.source));
+        let mut artifacts: Vec<PinnedArtifact> = Vec::new();
+        for artifact in sources.filter_map(|source| PinnedArtifact::parse(source)?.ok()) {
+            if !artifacts.contains(&artifact) {
+                artifacts.push(artifact);
+            }
+        }
+        artifacts
     }
 }
 
