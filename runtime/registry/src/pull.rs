@@ -111,7 +111,7 @@ async fn bring_module(
     let blob = download(connection, layer, &place.partial(), progress).await?;
     let bytes = std::fs::read(&blob).map_err(RegistryError::io("read", &blob))?;
     module::describe(&bytes, &connection.name.to_string())?;
-    place.put_module(&blob)
+    place.put_module(&blob, layer.sha256()?)
 }
 
 async fn bring_model(

@@ -18,11 +18,8 @@ pub struct GoTool {
 }
 
 /// The registry of the CNCF's project Distribution, Apache-2.0.
-pub const REGISTRY: GoTool = GoTool {
-    name: "registry",
-    package: "github.com/distribution/distribution/v3/cmd/registry",
-    version: "v3.1.2",
-};
+pub const REGISTRY: GoTool =
+    GoTool { name: "registry", package: "github.com/distribution/distribution/v3/cmd/registry", version: "v3.1.2" };
 
 /// A client of registries for artifacts of all kinds, Apache-2.0.
 pub const ORAS: GoTool = GoTool { name: "oras", package: "oras.land/oras/cmd/oras", version: "v1.3.6" };

@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod deny;
 mod doctor;
+mod go_tools;
 mod guests;
 mod lint;
 mod process;

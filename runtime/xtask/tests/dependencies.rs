@@ -42,6 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// What tests and benchmarks may use beside that.
 const TEST_LAYERS: &[(&str, &[&str])] = &[
     ("wisp-backends", &["wisp-model-store", "wisp-testing"]),
+    ("wisp-registry", &["wisp-testing"]),
     ("wisp-engine", &["wisp-testing"]),
     ("wisp-server", &["wisp-testing"]),
     ("wisp-bench", &["wisp-testing"]),

@@ -13,11 +13,16 @@ use crate::{ArtifactKind, RegistryError};
 
 const LOCK_FILE: &str = ".lock";
 
+/// Beside a module in the cache lies its digest: the one that it is pulled by is that of its manifest.
+const DIGEST_EXTENSION: &str = "sha256";
+
 /// The right to put an artifact into its place, until dropped.
 pub(super) struct Place {
     folder: PathBuf,
     module: PathBuf,
     model: PathBuf,
+    /// Outside the cache: what lies there is the user's.
+    is_elsewhere: bool,
     _lock: File,
 }
 
@@ -25,7 +30,14 @@ pub(super) struct Place {
 pub(super) fn find(store: &Store, digest: Sha256Digest) -> Option<(ArtifactKind, PathBuf)> {
     let (module, model) = (store.home().artifact_module(digest), store.home().artifact_model(digest));
     if module.is_file() {
-        return Some((ArtifactKind::Module, module));
+        // Files of models are verified when they are used; a module is small enough to be read each time.
+        let expected = fs::read_to_string(module.with_extension(DIGEST_EXTENSION)).ok();
+        let actual = File::open(&module).and_then(|file| Sha256Digest::of_reader(file, |_| ())).ok()?;
+        if expected.as_deref() == Some(&actual.to_string()) {
+            return Some((ArtifactKind::Module, module));
+        }
+        tracing::warn!(file = %module.display(), "damaged module is pulled again");
+        return None;
     }
     model.join("model.toml").is_file().then_some((ArtifactKind::Model, model))
 }
@@ -56,6 +68,7 @@ impl Place {
             output.map(|path| std::path::absolute(path).map_err(RegistryError::io("resolve", path))).transpose()?;
         Ok(Self {
             folder,
+            is_elsewhere: output.is_some(),
             module: output.clone().unwrap_or_else(|| store.home().artifact_module(digest)),
             model: output.unwrap_or_else(|| store.home().artifact_model(digest)),
             _lock: lock,
@@ -76,8 +89,11 @@ impl Place {
     }
 
     /// Puts a verified blob into the place of the module.
-    pub(super) fn put_module(&self, blob: &Path) -> Result<PathBuf, RegistryError> {
+    pub(super) fn put_module(&self, blob: &Path, digest: Sha256Digest) -> Result<PathBuf, RegistryError> {
         let failed = |error| RegistryError::io("write", &self.module)(error);
+        if !self.is_elsewhere {
+            fs::write(self.module.with_extension(DIGEST_EXTENSION), digest.to_string()).map_err(failed)?;
+        }
         let parent = self.module.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(RegistryError::io("create", parent))?;
         // Copied, for the place may be on another disk; and renamed, so that it appears whole.
@@ -88,7 +104,12 @@ impl Place {
             .map_err(failed)?;
         std::io::copy(&mut File::open(blob).map_err(failed)?, incoming.as_file_mut()).map_err(failed)?;
         incoming.as_file().sync_all().map_err(failed)?;
-        incoming.persist_noclobber(&self.module).map_err(|error| failed(error.error))?;
+        let persisted = match self.is_elsewhere {
+            true => incoming.persist_noclobber(&self.module),
+            // What lies there was found to be damaged.
+            false => incoming.persist(&self.module),
+        };
+        persisted.map_err(|error| failed(error.error))?;
         Ok(self.module.clone())
     }
 
