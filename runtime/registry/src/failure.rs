@@ -1,5 +1,7 @@
 //! What the answer of a registry, or the lack of one, means: try again, or tell the user.
 
+use std::error::Error;
+
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 
 /// A request that failed.
@@ -109,24 +111,35 @@ fn digest_error(error: &std::io::Error) -> Option<Failure> {
 }
 
 /// A failure by what its causes say: TLS hides below the connection, inside of I/O errors.
-fn of_chain(error: &(dyn std::error::Error + 'static)) -> Failure {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                return of_tls(tls);
-            }
-            if io.kind() == std::io::ErrorKind::TimedOut {
-                return Failure::Silence;
-            }
-        }
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return of_tls(tls);
-        }
-        cause = error.source();
+fn of_chain(error: &(dyn Error + 'static)) -> Failure {
+    if let Some(failure) = known(error) {
+        return failure;
     }
     let reason = innermost(error);
     if reason == "operation timed out" { Failure::Silence } else { Failure::Connection(reason) }
+}
+
+/// The first cause that says more than that something broke.
+fn known(error: &(dyn Error + 'static)) -> Option<Failure> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return Some(of_tls(tls));
+        }
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            if io.kind() == std::io::ErrorKind::TimedOut {
+                return Some(Failure::Silence);
+            }
+            // What an I/O error wraps is none of its causes: those begin below it.
+            if let Some(inner) = io.get_ref()
+                && let Some(failure) = known(inner)
+            {
+                return Some(failure);
+            }
+        }
+        cause = error.source();
+    }
+    None
 }
 
 fn of_tls(error: &rustls::Error) -> Failure {
@@ -138,7 +151,7 @@ fn of_tls(error: &rustls::Error) -> Failure {
 }
 
 /// The last cause, which says what happened; the ones before it say where.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+fn innermost(error: &(dyn Error + 'static)) -> String {
     let mut innermost = error;
     while let Some(cause) = innermost.source() {
         innermost = cause;
@@ -170,7 +183,7 @@ mod tests {
         assert!(matches!(Failure::of_stream(std::io::Error::other(unknown.clone())), Failure::Certificate(_)));
         let http = rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
         assert_eq!(Failure::of_stream(std::io::Error::other(http)), Failure::NoTls);
-        assert!(!matches!(Failure::of_stream(wrapped(unknown)), Failure::Silence));
+        assert!(matches!(Failure::of_stream(wrapped(unknown)), Failure::Certificate(_)));
         assert!(matches!(Failure::of_stream(std::io::ErrorKind::ConnectionReset.into()), Failure::Connection(_)));
     }
 }

@@ -1,5 +1,6 @@
 //! Networks that break, servers that are busy or silent, and storage that was tampered with.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use wisp_testing::RegistryServer as Server;
@@ -15,18 +16,20 @@ async fn a_busy_registry_is_asked_again() {
     let test = "a_busy_registry_is_asked_again";
     let Some(server) = Server::start(test) else { return };
     let bench = Bench::new();
-    // The first of each request fails, each in another way.
-    let proxy = Proxy::before(&server.address, |seen, earlier| match (earlier, seen.method.as_str()) {
+    // The first of each request fails, each in another way; every upload has an address of its own.
+    let is_first_piece = AtomicBool::new(true);
+    let proxy = Proxy::before(&server.address, move |seen, earlier| match (earlier, seen.method.as_str()) {
         (0, "GET") => Fault::Status(429),
         (0, "HEAD") => Fault::Status(503),
         (0, "POST") => Fault::Status(500),
-        (0, "PUT") => Fault::Drop,
+        (_, "PATCH") if is_first_piece.swap(false, Ordering::Relaxed) => Fault::Drop,
+        (0, "PUT") if seen.path.contains("/manifests/") => Fault::Drop,
         _ => Fault::None,
     });
     let bytes = module(SIZE_BYTES, 1);
     let (file, reference) = (bench.write("m.wasm", &bytes), format!("{}/m:v1", proxy.address));
     bench.push(&reference, &file).await.expect("at the second attempt");
-    assert!(proxy.seen("PUT", "/manifests/v1").len() > 1);
+    assert_eq!(proxy.seen("PUT", "/manifests/v1").len(), 2);
     let pulled = bench.pull(&reference).await.expect("at the second attempt");
     assert!(std::fs::read(pulled.path).expect("there") == bytes);
 }

@@ -63,6 +63,10 @@ impl Proxy {
 /// One request a connection.
 fn serve(mut client: TcpStream, upstream: &str, log: &Mutex<Vec<Seen>>, decide: &Decide) -> std::io::Result<()> {
     let mut reader = BufReader::new(client.try_clone()?);
+    // TLS begins with this byte; servers of HTTP say that they do not speak it.
+    if reader.fill_buf()?.first() == Some(&0x16) {
+        return client.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    }
     let (mut head, mut length, mut range) = (Vec::new(), 0_u64, None);
     loop {
         let mut line = String::new();
