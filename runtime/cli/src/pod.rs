@@ -99,7 +99,8 @@ impl Pod {
         }
         let store = self.store();
         let image = PodImage { wasm: given.module, code: self.trusted_code() };
-        let (server, start) = (config.server.clone(), move || Engine::start_pod(config, &image, &store, &Logged));
+        let server = config.server.clone();
+        let start = move || Ok(Engine::start_pod(config, &image, &store, &Logged)?);
         match serve::until_stopped(&server, start, announce) {
             Err(error) if error.is::<Interrupted>() => {
                 tracing::info!("{error}");
@@ -180,7 +181,12 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         Some(StartError::Store { .. }) => 3,
         Some(StartError::NoPlacement { .. }) => 4,
         Some(StartError::Room { .. }) => 5,
-        Some(StartError::GuestFile { .. } | StartError::NotBuiltIn { .. } | StartError::Host(_)) => 6,
+        Some(
+            StartError::GuestFile { .. }
+            | StartError::GuestArtifact { .. }
+            | StartError::NotBuiltIn { .. }
+            | StartError::Host(_),
+        ) => 6,
         Some(StartError::Thread { .. }) | None => 1,
     }
 }

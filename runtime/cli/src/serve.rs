@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
-use wisp_engine::{Engine, ServerConfig, StartError};
+use wisp_engine::{Engine, ServerConfig};
 use wisp_server::{Reserved, Server};
 
 use crate::GlobalOptions;
@@ -48,7 +48,11 @@ impl Serve {
         config.server.grpc = self.grpc.unwrap_or(config.server.grpc);
         config.server.admin = self.admin.map_or(config.server.admin, |admin| admin.0);
         let store = options.store()?;
-        let (server, start) = (config.server.clone(), move || Engine::start(config, &store, &Console::new()));
+        let (server, registries) = (config.server.clone(), self.config.registries);
+        let start = move || {
+            registries.fetch_blocking(&config, &store)?;
+            Ok(Engine::start(config, &store, &Console::new())?)
+        };
         until_stopped(&server, start, |engine, server| {
             report(engine);
             announce(server.grpc_address(), server.admin_address())?;
@@ -60,7 +64,7 @@ impl Serve {
 /// Starts an engine, serves until SIGTERM or SIGINT, and drains. `announce` says that the service answers from here on.
 pub(crate) fn until_stopped(
     config: &ServerConfig,
-    start: impl FnOnce() -> Result<Engine, StartError> + Send + 'static,
+    start: impl FnOnce() -> anyhow::Result<Engine> + Send + 'static,
     announce: impl FnOnce(&Engine, &Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -89,7 +93,7 @@ impl Interrupted {
 
 async fn serve(
     config: &ServerConfig,
-    start: impl FnOnce() -> Result<Engine, StartError> + Send + 'static,
+    start: impl FnOnce() -> anyhow::Result<Engine> + Send + 'static,
     announce: impl FnOnce(&Engine, &Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     // Installed before anything slow: a signal while models load must not kill the process half-way in a download.
