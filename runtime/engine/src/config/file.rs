@@ -300,9 +300,10 @@ impl Checker<'_> {
         for (alias, model) in deployment.models {
             if !models.contains_key(model.get_ref()) {
                 let known: Vec<_> = models.keys().map(|name| format!("`{name}`")).collect();
-                let (model_name, known) = (model.get_ref(), known.join(", "));
-                let message =
-                    format!("model `{model_name}` is not configured; add [models.{model_name}] or use one of {known}");
+                let model_name = model.get_ref();
+                let others =
+                    if known.is_empty() { String::new() } else { format!(" or use one of {}", known.join(", ")) };
+                let message = format!("model `{model_name}` is not configured; add [models.{model_name}]{others}");
                 self.note(model.span(), message);
             }
             let alias = self.name(alias);

@@ -219,3 +219,39 @@ fn guests_and_models_may_be_artifacts_that_are_pinned_by_their_digest() {
     assert!(lines[1].starts_with("etc/wisp.toml:4:9: `oci:127.0.0.1:5000/embedder:v1` names no digest"), "{said}");
     assert!(lines[1].contains("wisp pull 127.0.0.1:5000/embedder:v1"), "{said}");
 }
+
+fn parse_pod(text: &str) -> Result<Config, String> {
+    Config::parse_pod(text.as_bytes(), Path::new("/etc/wisp/wisp.toml")).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_pod_grants_its_models_to_the_module_of_its_image() {
+    let config = parse_pod("[models.minilm]\nsource = \"/models/minilm\"\n").expect("valid");
+    assert_eq!(config.server.grpc.to_string(), "0.0.0.0:50051");
+    assert_eq!(config.server.admin.map(|address| address.to_string()).as_deref(), Some("0.0.0.0:9090"));
+    let deployment = &config.deployments["default"];
+    assert_eq!((config.deployments.len(), deployment.guest.as_str()), (1, crate::IMAGE_GUEST));
+    assert_eq!(deployment.models, BTreeMap::from([("encoder".to_owned(), "minilm".to_owned())]));
+
+    let config = parse_pod("[models.a]\nsource = \"/models/a\"\n[models.b]\nsource = \"b/c\"\n").expect("valid");
+    let granted = &config.deployments["default"].models;
+    assert!(granted.iter().all(|(alias, model)| alias == model) && granted.len() == 2, "{granted:?}");
+    assert_eq!(config.models["b"].source, "/etc/wisp/b/c");
+}
+
+#[test]
+fn a_pod_without_models_is_told_so_and_has_none_by_default() {
+    for text in ["", "[server]\ngrpc = \"[::]:50051\"\n"] {
+        let error = parse_pod(text).expect_err("grants nothing");
+        assert!(error.starts_with("no model is granted to this pod"), "{error}");
+    }
+    let text = "[deployments.d]\nguest = \"image\"\nmodels = { encoder = \"minilm\" }\n";
+    let error = parse_pod(text).expect_err("grants what is not there");
+    assert!(error.starts_with("/etc/wisp/wisp.toml:3:") && error.contains("`minilm` is not configured"), "{error}");
+}
+
+#[test]
+fn outside_a_pod_an_image_is_a_path_like_any_other() {
+    let text = "[deployments.d]\nguest = \"image\"\nmodels = { encoder = \"all-minilm-l6-v2\" }\n";
+    assert_eq!(parse(text).expect("no file is looked for").deployments["d"].guest, "etc/image");
+}

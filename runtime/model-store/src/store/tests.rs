@@ -338,7 +338,10 @@ fn model_files_and_models_that_do_not_exist_are_named() {
     let error = bench.ensure_file(Access::Online, "config.json", &NoProgress).expect_err("nothing a backend loads");
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert_eq!(error.to_string(), "`config.json` is no model file of model `tiny`; those are model.safetensors");
-    for source in ["", "nosuch", "/no/such/folder"] {
+    let error = store.open("/no/such/folder").expect_err("nothing there");
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().starts_with("model folder /no/such/folder: No such file or directory"), "{error}");
+    for source in ["", "nosuch"] {
         let error = store.open(source).expect_err("nothing there");
         assert_eq!(error.kind(), ErrorKind::NotFound);
         let expected = format!("unknown model `{source}`; built in are all-minilm-l6-v2; imported are none; for a");
