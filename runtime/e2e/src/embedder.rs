@@ -120,7 +120,7 @@ impl Embedder {
     /// The engine of the host and its libraries, in front of the module that is the image's.
     fn with_engine_mounted(&self, engine: &Path, folder: &Path, cache: PathBuf) -> Result<ContainerSpec> {
         use std::os::unix::fs::PermissionsExt;
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         // Not the user's, and the engine wants to note what it has verified.
         std::fs::set_permissions(&cache, std::fs::Permissions::from_mode(0o777)).context("the cache stays closed")?;
         std::fs::write(folder.join("wisp.toml"), self.configuration()).context("cannot write wisp.toml")?;

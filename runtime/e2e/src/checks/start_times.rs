@@ -13,6 +13,9 @@ use crate::report::Figure;
 /// Pods that are measured, one after the other.
 const PODS: usize = 6;
 
+/// A step's name, and how long it took.
+type Step = (&'static str, fn(&Server) -> Duration);
+
 pub(super) const CHECK: Check =
     Check { name: "pods start one after the other, and are measured", run: |node| Box::pin(run(node)) };
 
@@ -28,7 +31,7 @@ async fn run(node: &mut Node) -> Result<Outcome> {
         server.pod.remove().await?;
         servers.push(server);
     }
-    let steps: [(&str, fn(&Server) -> Duration); 5] = [
+    let steps: [Step; 5] = [
         ("RunPodSandbox", |server| server.pod.took),
         ("CreateContainer", |server| server.container.created_in),
         ("StartContainer", |server| server.container.started_in),
