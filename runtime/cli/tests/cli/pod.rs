@@ -119,8 +119,6 @@ async fn a_pod_embeds_with_the_module_and_the_model_that_it_was_given_and_drains
     command.env("WISP_BACKEND", "nonsense").env("WISP_HOME", "/dev/null").env("PATH", "/bin");
     let mut running = Running(command.args(["--", "/"]).stderr(Stdio::piped()).spawn().expect("starts"));
     let address = running.address();
-    let environment = std::fs::read(format!("/proc/{}/environ", running.0.id())).expect("ours");
-    assert!(environment.starts_with(b"PATH=") || !environment.is_empty(), "the kernel shows what it was started with");
     let open: Vec<_> = std::fs::read_dir(format!("/proc/{}/fd", running.0.id())).expect("ours").flatten().collect();
     let is_memory = |link: &std::path::PathBuf| link.to_string_lossy().starts_with("/memfd:test");
     let kept = open.iter().filter_map(|entry| std::fs::read_link(entry.path()).ok()).filter(is_memory).count();

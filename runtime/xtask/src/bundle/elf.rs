@@ -50,7 +50,7 @@ pub(super) fn system_library(name: &str) -> Result<Option<PathBuf>> {
     let printed = capture(Command::new("cc").arg(format!("-print-file-name={name}")))?;
     let path = Path::new(printed.trim());
     // A library that it does not know it names without a folder.
-    Ok(path.is_absolute().then(|| path.canonicalize()).transpose().with_context(|| path.display().to_string())?)
+    path.is_absolute().then(|| path.canonicalize()).transpose().with_context(|| path.display().to_string())
 }
 
 #[cfg(test)]
