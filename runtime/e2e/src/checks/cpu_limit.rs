@@ -14,7 +14,7 @@ pub(super) const CHECK: Check =
 
 async fn run(node: &mut Node) -> Result<Outcome> {
     let half = Embedder::new(node)?.with(|spec| spec.cpu_milli(500)).serve(node).await?;
-    half.golden(node).await?;
+    half.some_golden(node).await?;
     let few = threads(&half).await?;
     let process = Process::new(half.container.process().await?);
     let cgroup = process.cgroup("cpu")?;
@@ -24,7 +24,7 @@ async fn run(node: &mut Node) -> Result<Outcome> {
     ensure!(throttled > 0, "work for seconds was never throttled: {}", cgroup.display());
 
     let free = Embedder::new(node)?.serve(node).await?;
-    free.golden(node).await?;
+    free.some_golden(node).await?;
     let many = threads(&free).await?;
     let processors = std::thread::available_parallelism().context("the processors cannot be counted")?.get();
     if processors > 1 {

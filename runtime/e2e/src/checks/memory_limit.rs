@@ -18,7 +18,7 @@ pub(super) const NO_LIMIT: Check =
 
 async fn limit(node: &mut Node) -> Result<Outcome> {
     let server = Embedder::new(node)?.with(|spec| spec.memory_mib(768)).serve(node).await?;
-    server.golden(node).await?;
+    server.some_golden(node).await?;
     let cgroup = Process::new(server.container.process().await?).cgroup("memory")?;
     let set = std::fs::read_to_string(cgroup.join("memory.limit_in_bytes"))
         .or_else(|_| std::fs::read_to_string(cgroup.join("memory.max")))
@@ -36,11 +36,11 @@ async fn oom(node: &mut Node) -> Result<Outcome> {
     let status = greedy.wait_for_end(Duration::from_secs(60)).await?;
     ensure!(status.exit_code == 137, "exit code {} in place of 137 (SIGKILL)", status.exit_code);
     ensure!(status.reason == "OOMKilled", "the reason is `{}`, not OOMKilled", status.reason);
-    neighbour.golden(node).await.context("the neighbour of the killed pod")?;
+    neighbour.some_golden(node).await.context("the neighbour of the killed pod")?;
     holds("reason OOMKilled, exit code 137; the neighbour answers")
 }
 
 async fn no_limit(node: &mut Node) -> Result<Outcome> {
     let server = Embedder::new(node)?.with(|spec| spec.memory_mib(0)).serve(node).await?;
-    holds(server.golden(node).await?)
+    holds(server.some_golden(node).await?)
 }
