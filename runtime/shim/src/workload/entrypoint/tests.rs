@@ -50,7 +50,9 @@ fn first_bytes_decide_what_runs() {
 #[test]
 fn a_name_without_a_folder_is_looked_up_in_the_path_of_the_container() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    std::fs::create_dir_all(folder.path().join("opt/bin")).expect("the folder is ours");
+    for name in ["opt/bin", "work"] {
+        std::fs::create_dir_all(folder.path().join(name)).expect("the folder is ours");
+    }
     std::fs::write(folder.path().join("opt/bin/tool"), WASM).expect("the folder is ours");
     let found = |args: &[&str], env: &[&str]| {
         entrypoint(args, env).expect("a name").open_in(folder.path()).expect("no fault").is_some()
