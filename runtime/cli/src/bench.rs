@@ -65,7 +65,8 @@ impl BenchCommand {
             Self::Compare(command) => command.run(),
             Self::Devices(command) => command.run(options),
             Self::StartParts { config, deployment } => {
-                let parts = start_parts(&config.read()?, &options.store()?, &deployment)?;
+                let store = options.store()?;
+                let parts = start_parts(&config.read_and_fetch(&store)?, &store, &deployment)?;
                 Ok(crate::output::line(serde_json::to_string(&parts)?)?)
             }
         }
@@ -95,6 +96,7 @@ impl Bench {
         }
         let program = std::env::current_exe().context("the path of this program")?;
         let (stop, store, console) = (CancellationToken::new(), options.store()?, Console::new());
+        self.config.registries.fetch_blocking(&config, &store)?;
         let signals = stop_on_signals(&stop)?;
         let setting =
             Setting { plan: &plan, config: &config, program: &program, store: &store, progress: &console, stop };

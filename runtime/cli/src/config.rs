@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use wisp_model_store::StoreError;
 
 use crate::placement::{self, ConfigOptions};
 use crate::{GlobalOptions, output};
@@ -28,6 +29,10 @@ impl ConfigCommand {
                 let store = options.store()?;
                 let unknown = config.models.iter().filter_map(|(name, model)| {
                     let error = store.open(&model.source).err()?;
+                    // What is pinned comes with the start.
+                    if matches!(error, StoreError::NotPulled { .. }) {
+                        return None;
+                    }
                     Some(format!("{}: models.{name}: {error}", file.display()))
                 });
                 let unknown: Vec<_> = unknown.collect();

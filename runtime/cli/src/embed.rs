@@ -75,11 +75,12 @@ impl Embed {
             bail!("--format npy writes binary; redirect it to a file");
         }
         let texts = texts::collect(self.texts.clone(), &self.file)?;
-        let mut config = self.config.read()?;
+        let store = options.store()?;
+        let mut config = self.config.read_and_fetch(&store)?;
         self.placement.apply(&mut config);
         // Requests follow one another here, and every instance takes address space.
         config.server.limits.inflight_requests = config.server.limits.inflight_requests.min(EMBED_INSTANCES);
-        let engine = Engine::start(config, &options.store()?, &Console::new())?;
+        let engine = Engine::start(config, &store, &Console::new())?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let embeddings = runtime.block_on(self.embed(&engine, texts))?;
         match format {

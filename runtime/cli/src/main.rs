@@ -20,6 +20,9 @@ mod placement;
 mod pod;
 mod probe;
 mod progress;
+mod pull;
+mod push;
+mod registries;
 mod serve;
 mod table;
 mod texts;
@@ -82,6 +85,10 @@ enum Command {
     /// List, fetch, check and export models.
     #[command(subcommand)]
     Models(models::Models),
+    /// Push a Wasm module or a model to a registry.
+    Push(push::Push),
+    /// Pull a Wasm module or a model from a registry.
+    Pull(pull::Pull),
     /// Show every backend and device, and why one cannot be used.
     Devices(devices::Devices),
     /// Look at one backend's library.
@@ -123,6 +130,8 @@ fn main() -> ExitCode {
         Command::Embed(command) => command.run(&cli.global),
         Command::Bench(command) => command.run(&cli.global),
         Command::Models(command) => command.run(&cli.global),
+        Command::Push(command) => command.run(&cli.global),
+        Command::Pull(command) => command.run(&cli.global),
         Command::Devices(command) => command.run(&cli.global),
         Command::Probe(command) => command.run(&cli.global),
         Command::Config(command) => command.run(&cli.global),

@@ -6,6 +6,9 @@ use anyhow::Context;
 use clap::Args;
 use wisp_core::{BackendId, Device, Placement};
 use wisp_engine::{Config, PrecisionChoice};
+use wisp_model_store::Store;
+
+use crate::registries::RegistryFlags;
 
 /// Where and how models run.
 #[derive(Args, Default)]
@@ -27,9 +30,18 @@ pub(crate) struct ConfigOptions {
     /// Configuration file; without one, the built-in embedder on all-minilm-l6-v2.
     #[arg(long, env = "WISP_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) registries: RegistryFlags,
 }
 
 impl ConfigOptions {
+    /// The configuration of the file, or the default, with the artifacts that it names in the cache.
+    pub(crate) fn read_and_fetch(&self, store: &Store) -> anyhow::Result<Config> {
+        let config = self.read()?;
+        self.registries.fetch_blocking(&config, store)?;
+        Ok(config)
+    }
+
     /// The configuration of the file, or the default.
     pub(crate) fn read(&self) -> anyhow::Result<Config> {
         match &self.config {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
-use wisp_engine::{Engine, ServerConfig, StartError};
+use wisp_engine::{Engine, ServerConfig};
 use wisp_server::{Reserved, Server};
 
 use crate::GlobalOptions;
@@ -48,7 +48,10 @@ impl Serve {
         config.server.grpc = self.grpc.unwrap_or(config.server.grpc);
         config.server.admin = self.admin.map_or(config.server.admin, |admin| admin.0);
         let store = options.store()?;
-        let (server, start) = (config.server.clone(), move || Engine::start(config, &store, &Console::new()));
+        let (server, start) = (config.server.clone(), move || {
+            self.config.registries.fetch_blocking(&config, &store)?;
+            Ok::<_, anyhow::Error>(Engine::start(config, &store, &Console::new())?)
+        });
         until_stopped(&server, start, |engine, server| {
             report(engine);
             announce(server.grpc_address(), server.admin_address())?;
@@ -58,9 +61,9 @@ impl Serve {
 }
 
 /// Starts an engine, serves until SIGTERM or SIGINT, and drains. `announce` says that the service answers from here on.
-pub(crate) fn until_stopped(
+pub(crate) fn until_stopped<E: Into<anyhow::Error> + Send + 'static>(
     config: &ServerConfig,
-    start: impl FnOnce() -> Result<Engine, StartError> + Send + 'static,
+    start: impl FnOnce() -> Result<Engine, E> + Send + 'static,
     announce: impl FnOnce(&Engine, &Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -87,9 +90,9 @@ impl Interrupted {
     const INTERRUPT: Self = Self { signal: "SIGINT", exit_code: 130 };
 }
 
-async fn serve(
+async fn serve<E: Into<anyhow::Error> + Send + 'static>(
     config: &ServerConfig,
-    start: impl FnOnce() -> Result<Engine, StartError> + Send + 'static,
+    start: impl FnOnce() -> Result<Engine, E> + Send + 'static,
     announce: impl FnOnce(&Engine, &Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     // Installed before anything slow: a signal while models load must not kill the process half-way in a download.
@@ -98,7 +101,7 @@ async fn serve(
     let reserved = Reserved::new(config)?;
     let starting = tokio::task::spawn_blocking(start);
     let engine = tokio::select! {
-        started = starting => started.context("start")??,
+        started = starting => started.context("start")?.map_err(Into::into)?,
         _ = terminate.recv() => return Err(Interrupted::TERMINATE.into()),
         _ = interrupt.recv() => return Err(Interrupted::INTERRUPT.into()),
     };

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use wisp_core::{BackendId, Device, Placement, Precision, StaticShape};
+use wisp_model_store::PinnedArtifact;
 
 use base::Base;
 pub use batching::BatchingConfig;
@@ -67,7 +68,7 @@ pub struct ServerConfig {
 /// `[models.NAME]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
-    /// Name of a built-in model, or a folder with a `model.toml`.
+    /// Name of a built-in model, a folder with a `model.toml`, or a pulled artifact: `oci:REF@sha256:DIGEST`.
     pub source: String,
     /// Backends and devices to try, in order. What is not listed is never used.
     pub placement: Vec<Placement>,
@@ -96,7 +97,7 @@ pub enum PrecisionChoice {
 /// `[deployments.NAME]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeploymentConfig {
-    /// `builtin:NAME`, the path of a `.wasm` file, or in a pod `image`.
+    /// `builtin:NAME`, the path of a `.wasm` file, a pulled artifact (`oci:REF@sha256:DIGEST`), or in a pod `image`.
     pub guest: String,
     /// Alias the guest uses → model. This is the grant.
     pub models: BTreeMap<String, String>,
@@ -170,6 +171,22 @@ fn utf8<'t>(text: &'t [u8], origin: &Path) -> Result<&'t str, ConfigError> {
         let message = "this is not UTF-8; convert the file, for example with iconv";
         ConfigError::Invalid(format!("{}:{line}:{column}: {message}", origin.display()))
     })
+}
+
+impl Config {
+    /// The artifacts of registries that guests and models come from; each once.
+    #[must_use]
+    pub fn artifacts(&self) -> Vec<PinnedArtifact> {
+        let guests = self.deployments.values().map(|deployment| &deployment.guest);
+        let sources = guests.chain(self.models.values().map(|model| &model.source));
+        let mut artifacts: Vec<PinnedArtifact> = Vec::new();
+        for artifact in sources.filter_map(|source| PinnedArtifact::parse(source)?.ok()) {
+            if !artifacts.contains(&artifact) {
+                artifacts.push(artifact);
+            }
+        }
+        artifacts
+    }
 }
 
 /// Whether a guest could be read from there.

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wisp_host::{GrantedModel, Grants, Guest, Host, HostConfig, HostError, Limits};
+use wisp_model_store::{Home, PinnedArtifact};
 use wisp_scheduler::HealthState;
 
 use crate::config::{DeploymentConfig, check_guest_file};
@@ -60,13 +61,14 @@ impl Deployment {
         config: &DeploymentConfig,
         image: Option<&PodImage>,
         host: &Host,
+        home: &Home,
         models: &BTreeMap<String, Arc<GrantedModel>>,
         metrics: &Metrics,
     ) -> Result<Self, StartError> {
         let guest = match (image, config.guest.strip_prefix(BUILTIN_PREFIX)) {
             (Some(image), _) if config.guest == IMAGE_GUEST => load_image(image, host)?,
             (_, Some(builtin)) => host.load(&config.guest, builtin_guest(name, builtin)?)?,
-            (_, None) => host.load(&config.guest, &read_guest(name, Path::new(&config.guest))?)?,
+            (_, None) => host.load(&config.guest, &read_guest(name, &guest_path(name, &config.guest, home)?)?)?,
         };
         // The configuration was checked: every granted model exists in it, and all of them were started.
         let granted =
@@ -105,6 +107,23 @@ fn builtin_guest(deployment: &str, guest: &str) -> Result<&'static [u8], StartEr
         guest: guest.to_owned(),
         available: builtin::names(),
     })
+}
+
+/// Where a guest that is not built in lies.
+fn guest_path(deployment: &str, guest: &str, home: &Home) -> Result<PathBuf, StartError> {
+    let Some(artifact) = PinnedArtifact::parse(guest) else { return Ok(PathBuf::from(guest)) };
+    let failed = |reason: String| StartError::GuestArtifact { deployment: deployment.to_owned(), reason };
+    let artifact = artifact.map_err(|error| failed(error.to_string()))?;
+    let (path, reference) = (home.artifact_module(artifact.digest()), artifact.reference());
+    match path.is_file() {
+        true => Ok(path),
+        false if home.artifact_model(artifact.digest()).is_dir() => {
+            Err(failed(format!("`oci:{reference}` is a model, not a Wasm module; name it as the source of a model")))
+        }
+        false => Err(failed(format!(
+            "`oci:{reference}` is not in the cache; run `wisp pull {reference}` where the registry is"
+        ))),
+    }
 }
 
 fn read_guest(deployment: &str, path: &Path) -> Result<Vec<u8>, StartError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use wisp_host::{AotCache, CallTimes, EmbedCall, EmbedInputs, Embedded, GrantedModel, Host, HostConfig};
-use wisp_model_store::{Progress, Store};
+use wisp_model_store::{Home, Progress, Store};
 use wisp_scheduler::{Admission, Announced, Caller, Origin, Tenant};
 
 use crate::deployment::{Deployment, DeploymentHealth};
@@ -86,7 +86,7 @@ impl Engine {
             models.insert(name.clone(), granted);
             reports.push(report);
         }
-        let deployments = start_deployments(&config, image, &host, &models, &metrics)?;
+        let deployments = start_deployments(&config, image, &host, store.home(), &models, &metrics)?;
         metrics.loaded(&reports);
         let limits = config.server.limits;
         let shared = Shared {
@@ -278,11 +278,12 @@ fn start_deployments(
     config: &Config,
     image: Option<&PodImage>,
     host: &Host,
+    home: &Home,
     models: &BTreeMap<String, Arc<GrantedModel>>,
     metrics: &Metrics,
 ) -> Result<BTreeMap<String, Deployment>, StartError> {
     let started = config.deployments.iter().map(|(name, deployment)| {
-        let deployment = Deployment::start(name, deployment, image, host, models, metrics)?;
+        let deployment = Deployment::start(name, deployment, image, host, home, models, metrics)?;
         Ok((name.clone(), deployment))
     });
     started.collect()

@@ -76,6 +76,14 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// The artifact of a guest cannot be used.
+    #[error("deployment `{deployment}`: guest {reason}")]
+    GuestArtifact {
+        /// The deployment.
+        deployment: String,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
     /// A built-in guest is not in this binary.
     #[error("deployment `{deployment}`: guest `builtin:{guest}` is not in this binary; it has {available}")]
     NotBuiltIn {

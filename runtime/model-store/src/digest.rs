@@ -13,6 +13,10 @@ const CHUNK_BYTES: usize = 256 * 1024;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sha256Digest([u8; 32]);
 
+/// A digest of bytes that come one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct Sha256Hasher(Sha256);
+
 /// A text that is no digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a sha256 digest; write 64 lower-case hexadecimal digits")]
@@ -30,11 +34,11 @@ impl Sha256Digest {
     /// # Errors
     /// What reading says.
     pub fn of_reader(mut reader: impl Read, mut advance: impl FnMut(u64)) -> io::Result<Self> {
-        let mut hasher = Sha256::new();
+        let mut hasher = Sha256Hasher::default();
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
             match reader.read(&mut chunk) {
-                Ok(0) => return Ok(Self(hasher.finalize().into())),
+                Ok(0) => return Ok(hasher.finish()),
                 Ok(length) => {
                     hasher.update(&chunk[..length]);
                     advance(length as u64);
@@ -70,6 +74,19 @@ impl Sha256Digest {
     #[must_use]
     pub fn short(&self) -> String {
         self.to_string()[..16].to_owned()
+    }
+}
+
+impl Sha256Hasher {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all of them.
+    #[must_use]
+    pub fn finish(self) -> Sha256Digest {
+        Sha256Digest(self.0.finalize().into())
     }
 }
 

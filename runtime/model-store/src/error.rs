@@ -6,7 +6,7 @@ use wisp_core::{ErrorKind, Kinded};
 use wisp_model_export::ExportError;
 
 use crate::fetch::FetchError;
-use crate::{GoldenError, ManifestError, Sha256Digest};
+use crate::{ArtifactError, GoldenError, ManifestError, Sha256Digest};
 
 /// Why a model or library cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,21 @@ pub enum StoreError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// The source is an artifact that is not named as it must be.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// The artifact is not in the cache.
+    #[error("`oci:{reference}` is not in the cache; run `wisp pull {reference}` where the registry is")]
+    NotPulled {
+        /// The reference, without `oci:`.
+        reference: String,
+    },
+    /// The artifact is a Wasm module.
+    #[error("`oci:{reference}` is a Wasm module, not a model; name it as the guest of a deployment")]
+    NoModelArtifact {
+        /// The reference, without `oci:`.
+        reference: String,
     },
     /// The manifest is wrong.
     #[error(transparent)]
@@ -198,10 +213,12 @@ impl StoreError {
 impl Kinded for StoreError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::UnknownModel { .. } => ErrorKind::NotFound,
+            Self::UnknownModel { .. } | Self::NotPulled { .. } => ErrorKind::NotFound,
             Self::ModelFolder { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::NotFound,
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::NotFound,
-            Self::NoHome | Self::Labels { .. } => ErrorKind::InvalidArgument,
+            Self::NoHome | Self::Labels { .. } | Self::Artifact(_) | Self::NoModelArtifact { .. } => {
+                ErrorKind::InvalidArgument
+            }
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Manifest(error) => error.kind(),
             Self::Golden { source, .. } => source.kind(),

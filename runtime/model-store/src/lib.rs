@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+mod artifact;
 mod builtin;
 mod digest;
 mod error;
@@ -35,13 +36,15 @@ mod library;
 mod manifest;
 mod model;
 mod npy;
+mod package;
 mod pin;
 mod progress;
 mod stamp;
 mod store;
 
 pub use archive::ArchiveError;
-pub use digest::{DigestError, Sha256Digest};
+pub use artifact::{ArtifactError, PinnedArtifact};
+pub use digest::{DigestError, Sha256Digest, Sha256Hasher};
 pub use error::{Difference, FetchAttempt, StoreError};
 pub use fetch::{FetchError, Origins};
 pub use folder::{FileCheck, FileState};
@@ -57,5 +60,6 @@ pub use manifest::{
 };
 pub use model::{Companions, LocalModel, Model};
 pub use npy::{NpyError, write_npy};
+pub use package::{PackagedContent, PackagedFile};
 pub use progress::{NoProgress, Progress};
 pub use store::{Access, Store};

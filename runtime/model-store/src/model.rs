@@ -12,8 +12,8 @@ use crate::builtin::Builtin;
 use crate::golden::GOLDEN_LIMIT_BYTES;
 use crate::manifest::MANIFEST_LIMIT_BYTES;
 use crate::{
-    Derived, GoldenAnswers, GoldenTensors, GoldenVectors, Home, Manifest, ManifestError, Sha256Digest, StoreError,
-    Task, imported,
+    Derived, GoldenAnswers, GoldenTensors, GoldenVectors, Home, Manifest, ManifestError, PinnedArtifact, Sha256Digest,
+    StoreError, Task, imported,
 };
 
 pub(crate) const MANIFEST_FILE: &str = "model.toml";
@@ -66,15 +66,19 @@ pub struct Companions {
 }
 
 impl Model {
-    /// A built-in model by name, an imported model by name, or the model whose manifest lies in a folder. A name wins over
-    /// a folder of that name; `./name` is the folder.
+    /// A built-in model by name, a model that was pulled by its digest, an imported model by name, or the model whose manifest
+    /// lies in a folder. A name wins over a folder of that name; `./name` is the folder.
     pub(crate) fn open(source: &str, home: &Home) -> Result<Self, StoreError> {
         if let Some(builtin) = Builtin::find(source) {
             let origin = PathBuf::from(format!("builtin:{source}/{MANIFEST_FILE}"));
             let manifest = Manifest::parse(builtin.manifest, &origin)?;
             return Ok(Self { manifest, source: source.to_owned(), origin: Origin::Builtin(builtin) });
         }
-        let imported = imported::find(home, source);
+        let pulled = match PinnedArtifact::parse(source) {
+            Some(artifact) => Some(pulled_folder(&artifact?, home)?),
+            None => None,
+        };
+        let imported = pulled.or_else(|| imported::find(home, source));
         let path = imported.as_deref().unwrap_or(Path::new(source));
         if path.is_absolute() && imported.is_none() {
             // Nobody means a name by that, so that what the system says of the folder helps more than a list of names.
@@ -188,6 +192,20 @@ impl Model {
         Ranges::parse(&text, path)
     }
 
+    /// The manifest, golden vectors and ranges, each with its path.
+    pub(crate) fn small_files(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let manifest = match &self.origin {
+            Origin::Builtin(builtin) => builtin.manifest.as_bytes().to_vec(),
+            Origin::Folder(folder) => read_bounded(&folder.join(MANIFEST_FILE), MANIFEST_LIMIT_BYTES)?,
+        };
+        let golden = self.manifest.golden.iter().flat_map(|golden| golden.answers.files());
+        let ranges = self.manifest.files.iter().filter_map(|file| file.derived.as_ref()?.ranges.as_deref());
+        let named = golden.chain(ranges).map(|path| Ok((path.to_owned(), self.small_file(path)?)));
+        let mut files = named.collect::<Result<Vec<_>, StoreError>>()?;
+        files.push((MANIFEST_FILE.to_owned(), manifest));
+        Ok(files)
+    }
+
     fn small_file(&self, path: &str) -> Result<Vec<u8>, StoreError> {
         match &self.origin {
             Origin::Folder(folder) => read_bounded(&folder.join(path), GOLDEN_LIMIT_BYTES),
@@ -197,6 +215,17 @@ impl Model {
             }),
         }
     }
+}
+
+/// The folder of a model that was pulled from a registry.
+fn pulled_folder(artifact: &PinnedArtifact, home: &Home) -> Result<PathBuf, StoreError> {
+    let folder = home.artifact_model(artifact.digest());
+    if folder.join(MANIFEST_FILE).is_file() {
+        return Ok(folder);
+    }
+    let is_module = home.artifact_module(artifact.digest()).is_file();
+    let reference = artifact.reference().to_owned();
+    Err(if is_module { StoreError::NoModelArtifact { reference } } else { StoreError::NotPulled { reference } })
 }
 
 fn read_text(file: &Path) -> Result<String, StoreError> {

@@ -73,11 +73,11 @@ impl Store {
         &self.origins
     }
 
-    /// Opens a model: a built-in name (`all-minilm-l6-v2`), the name of an imported model, or the path of a folder that holds
-    /// `model.toml`, in this order. Model files that lie in that folder are used in place. Reads the manifest alone.
+    /// Opens a model: a built-in name (`all-minilm-l6-v2`), an artifact that was pulled (`oci:…@sha256:…`), the name of an
+    /// imported model, or the path of a folder that holds `model.toml`, in this order. Model files that lie in that folder are used in place. Reads the manifest alone.
     ///
     /// # Errors
-    /// [`StoreError::UnknownModel`], [`StoreError::Manifest`] with line and column, [`StoreError::Io`].
+    /// [`StoreError::UnknownModel`], [`StoreError::NotPulled`], [`StoreError::Manifest`] with line and column, [`StoreError::Io`].
     pub fn open(&self, source: &str) -> Result<Model, StoreError> {
         Model::open(source, &self.home)
     }
@@ -132,6 +132,17 @@ impl Store {
             tokenizer: model.manifest.tokenizer.as_ref().and_then(|tokenizer| location(&tokenizer.file)),
             labels: model.manifest.labels_file.as_ref().and_then(location),
         })
+    }
+
+    /// Makes every file available and verified, and says where each lies.
+    pub(crate) fn ensure_all<'m>(
+        &self,
+        model: &'m Model,
+        progress: &dyn Progress,
+    ) -> Result<Vec<(&'m ModelFile, PathBuf)>, StoreError> {
+        let needed: Vec<&ModelFile> = model.manifest.files.iter().collect();
+        let folder = self.bring(model, &needed, progress)?;
+        Ok(needed.into_iter().map(|file| (file, locate(model, &folder, file))).collect())
     }
 
     /// Fetches and derives what is absent of `needed`.

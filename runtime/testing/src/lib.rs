@@ -5,10 +5,16 @@
 
 #![forbid(unsafe_code)]
 
+mod registry;
+mod tools;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use wisp_model_store::{Access, GoldenVectors, Home, Model, NoProgress, ONNX_RUNTIME, OPENVINO, Store};
+
+pub use registry::{Protection, RegistryServer};
+pub use tools::{GO_TOOLS, GoTool, ORAS, REGISTRY};
 
 /// Name of the model that the tests run on.
 pub const MODEL: &str = "all-minilm-l6-v2";

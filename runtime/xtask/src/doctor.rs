@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use wisp_model_store::Home;
 
 use crate::assets::{self, MODEL, ModelState};
+use crate::go_tools;
 use crate::progress::readable_bytes;
 use crate::setup::Workplace;
 use crate::toolchain::GuestToolchain;
@@ -61,6 +62,7 @@ fn rows(workplace: &Workplace) -> Vec<Row> {
         Some(path) => row(State::Present, library.name, path.display()),
         None => row(State::SetUpBringsIt, library.name, "not fetched; `cargo xtask setup` fetches it"),
     }));
+    rows.push(go_tools(&workplace.home));
     rows.push(model(&workplace.home));
     rows.push(guests(&workplace.repository.built_guests()));
     rows.extend(["wisp", "embed-client"].map(|name| program(name, &workplace.repository.binary(name))));
@@ -76,6 +78,20 @@ fn guest_compiler(workplace: &Workplace) -> Row {
     match GuestToolchain::obstacle(workplace.compiler) {
         None => row(State::SetUpBringsIt, name, "not installed; `cargo xtask setup` installs it"),
         Some(obstacle) => row(State::Missing, name, obstacle),
+    }
+}
+
+/// Programs of some tests; the demo does without.
+fn go_tools(home: &Home) -> Row {
+    let missing: Vec<_> = go_tools::missing(&home.tools()).map(|tool| tool.name).collect();
+    let names = missing.join(", ");
+    match (missing.is_empty(), go_tools::version()) {
+        (true, _) => row(State::Present, "Go programs", "all that tests use"),
+        (false, Some(go)) => row(State::SetUpBringsIt, "Go programs", format!("{names} not built; {go} builds them")),
+        (false, None) => {
+            let detail = format!("no Go, so tests with {names} are skipped; for them {}", go_tools::REMEDY);
+            row(State::SetUpBringsIt, "Go programs", detail)
+        }
     }
 }
 

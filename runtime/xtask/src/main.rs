@@ -10,6 +10,7 @@ mod demo;
 mod deny;
 mod doctor;
 mod e2e;
+mod go_tools;
 mod guests;
 mod lint;
 mod packages;

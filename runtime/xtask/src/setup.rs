@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use wisp_model_store::Home;
 
 use crate::assets;
+use crate::go_tools;
 use crate::guests::{self, Guest};
 use crate::process::{cargo, run_within};
 use crate::progress::Step;
@@ -48,6 +49,10 @@ pub(crate) fn prepare(workplace: &Workplace) -> Result<Prepared> {
 
     let step = Step::begin("libraries");
     let summary = assets::ensure_libraries(&workplace.home, &step)?;
+    step.done(&summary);
+
+    let step = Step::begin("Go programs");
+    let summary = go_tools::ensure(&workplace.home.tools(), &step)?;
     step.done(&summary);
 
     let step = Step::begin("wisp");

@@ -12,6 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wisp-scheduler", &["wisp-core"]),
     ("wisp-model-export", &[]),
     ("wisp-model-store", &["wisp-core", "wisp-model-export"]),
+    ("wisp-registry", &["wisp-core", "wisp-model-store"]),
     ("wisp-host", &["wisp-core", "wisp-scheduler"]),
     (
         "wisp-engine",
@@ -20,18 +21,30 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wisp-proto", &[]),
     ("wisp-server", &["wisp-core", "wisp-engine", "wisp-proto"]),
     ("wisp-bench", &["wisp-core", "wisp-engine", "wisp-host", "wisp-model-store", "wisp-proto", "wisp-scheduler"]),
-    ("wisp-cli", &["wisp-bench", "wisp-core", "wisp-engine", "wisp-model-export", "wisp-model-store", "wisp-server"]),
+    (
+        "wisp-cli",
+        &[
+            "wisp-bench",
+            "wisp-core",
+            "wisp-engine",
+            "wisp-model-export",
+            "wisp-model-store",
+            "wisp-registry",
+            "wisp-server",
+        ],
+    ),
     ("wisp-shim", &[]),
     ("wisp-testing", &["wisp-model-store"]),
     ("wisp-example-client", &["wisp-proto"]),
     ("wisp-benches", &[]),
-    ("xtask", &["wisp-core", "wisp-model-store"]),
+    ("xtask", &["wisp-core", "wisp-model-store", "wisp-testing"]),
     ("wisp-e2e", &["wisp-core", "wisp-model-store", "wisp-proto"]),
 ];
 
 /// What tests and benchmarks may use beside that.
 const TEST_LAYERS: &[(&str, &[&str])] = &[
     ("wisp-backends", &["wisp-model-store", "wisp-testing"]),
+    ("wisp-registry", &["wisp-testing"]),
     ("wisp-engine", &["wisp-testing"]),
     ("wisp-server", &["wisp-testing"]),
     ("wisp-bench", &["wisp-testing"]),
@@ -44,6 +57,7 @@ const TEST_LAYERS: &[(&str, &[&str])] = &[
 const CONFINED: &[(&str, &[&str])] = &[
     ("wasmtime", &["wisp-host"]),
     ("ort", &["wisp-backends"]),
+    ("oci-client", &["wisp-registry"]),
     ("candle", &["wisp-backends"]),
     ("openvino", &["wisp-backends"]),
     // The shim asks containerd for the layers of artifacts.

@@ -27,7 +27,8 @@ pub(super) struct BenchDevices {
 
 impl BenchDevices {
     pub(super) fn run(self, options: &GlobalOptions) -> anyhow::Result<()> {
-        let (config, store, console) = (self.config.read()?, options.store()?, Console::new());
+        let (store, console) = (options.store()?, Console::new());
+        let config = self.config.read_and_fetch(&store)?;
         let program = std::env::current_exe().context("the path of this program")?;
         let stop = CancellationToken::new();
         let signals = stop_on_signals(&stop)?;

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::Spanned;
 use wisp_core::{Device, Placement, PlacementError, StaticShape};
+use wisp_model_store::PinnedArtifact;
 
 use super::base::Base;
 use super::{
@@ -229,6 +230,9 @@ impl Checker<'_> {
                 if source.get_ref().is_empty() {
                     self.note(source.span(), "source is empty; name a model, or a folder with a model.toml".to_owned());
                 }
+                if let Some(Err(error)) = PinnedArtifact::parse(source.get_ref()) {
+                    self.note(source.span(), error.to_string());
+                }
                 resolve(source.get_ref(), self.folder)
             }
             None => name.get_ref().clone(),
@@ -320,7 +324,10 @@ impl Checker<'_> {
         let span = guest.span();
         let guest = guest.into_inner();
         if guest.is_empty() {
-            self.note(span, "guest is empty; write builtin:NAME or the path of a .wasm file".to_owned());
+            self.note(
+                span,
+                "guest is empty; write builtin:NAME, the path of a .wasm file, or oci:REF@sha256:DIGEST".to_owned(),
+            );
             return guest;
         }
         if let Some(name) = guest.strip_prefix(BUILTIN_PREFIX) {
@@ -331,6 +338,10 @@ impl Checker<'_> {
             return guest;
         }
         if self.base.has_image && guest == IMAGE_GUEST {
+            return guest;
+        }
+        if let Some(artifact) = PinnedArtifact::parse(&guest) {
+            artifact.map_or_else(|error| self.note(span, error.to_string()), drop);
             return guest;
         }
         let path = self.folder.join(guest);
@@ -373,9 +384,10 @@ fn check_placement(text: Spanned<String>) -> Result<Placement, Problem> {
     parsed.map_err(|error: wisp_core::PlacementError| Problem { span: text.span(), message: error.to_string() })
 }
 
-/// A source that looks like a path is one, relative to the configuration; anything else is a name.
+/// A source that looks like a path is one, relative to the configuration; anything else is a name or an artifact.
 fn resolve(source: &str, folder: &Path) -> String {
-    if source.contains(['/', '\\']) || source == "." {
+    let is_artifact = source.starts_with(PinnedArtifact::PREFIX);
+    if !is_artifact && source.contains(['/', '\\']) || source == "." {
         folder.join(source).display().to_string()
     } else {
         source.to_owned()

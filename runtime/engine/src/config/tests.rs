@@ -196,3 +196,26 @@ fn devices_have_a_memory_that_is_printed_and_read_back() {
         assert!(error.contains(message), "{error}");
     }
 }
+
+#[test]
+fn guests_and_models_may_be_artifacts_that_are_pinned_by_their_digest() {
+    let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let pinned = |name: &str| format!("oci:127.0.0.1:5000/{name}@sha256:{digest}");
+    let (guest, source) = (pinned("embedder"), pinned("minilm"));
+    let text = |guest: &str, source: &str| {
+        format!("[models.m]\nsource = \"{source}\"\n[deployments.d]\nguest = \"{guest}\"\nmodels = {{ e = \"m\" }}\n")
+    };
+    let config = parse(&text(&guest, &source)).expect("both are pinned");
+    assert_eq!((&config.deployments["d"].guest, &config.models["m"].source), (&guest, &source), "kept as written");
+    let references: Vec<_> = config.artifacts().iter().map(|found| format!("oci:{}", found.reference())).collect();
+    assert_eq!(references, [guest, source]);
+
+    let said = parse(&text("oci:127.0.0.1:5000/embedder:v1", "oci:r.example/m@sha256:12")).expect_err("not pinned");
+    let lines: Vec<_> = said.lines().collect();
+    assert!(
+        lines[0].starts_with("etc/wisp.toml:2:10: `oci:r.example/m@sha256:12`: `sha256:12` is no digest"),
+        "{said}"
+    );
+    assert!(lines[1].starts_with("etc/wisp.toml:4:9: `oci:127.0.0.1:5000/embedder:v1` names no digest"), "{said}");
+    assert!(lines[1].contains("wisp pull 127.0.0.1:5000/embedder:v1"), "{said}");
+}
