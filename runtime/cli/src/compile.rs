@@ -57,7 +57,7 @@ struct Compiled {
 impl Compile {
     pub(crate) fn run(self, options: &GlobalOptions) -> anyhow::Result<()> {
         match &self.module {
-            Some(module) => self.into_cache(module, options),
+            Some(module) => self.compile_into_cache(module, options),
             None => self.through(),
         }
     }
@@ -69,7 +69,7 @@ impl Compile {
         output.write_all(&code).and_then(|()| output.flush()).context("standard output")
     }
 
-    fn into_cache(&self, module: &std::path::Path, options: &GlobalOptions) -> anyhow::Result<()> {
+    fn compile_into_cache(&self, module: &std::path::Path, options: &GlobalOptions) -> anyhow::Result<()> {
         let name = module.display().to_string();
         let metadata = std::fs::metadata(module).context(name.clone())?;
         ensure!(metadata.is_file(), "{name}: this is no regular file; give a .wasm file");
