@@ -21,8 +21,8 @@ const TTRPC_ADDRESS: &str = "TTRPC_ADDRESS";
 const MAX_MESSAGE_BYTES: u64 = 10 << 20;
 /// The version of the task protocol that the message names.
 const TASK_VERSION: i32 = 3;
-/// The file in a bundle in which containerd before 2.0 looks for the address after its own restart.
-const ADDRESS_FILE: &str = "address";
+/// The file in a bundle in which containerd before 2.0 looks for the address after its own restart, and we when a supervisor died.
+pub(super) const ADDRESS_FILE: &str = "address";
 
 /// Starts or finds the supervisor and answers containerd.
 pub(super) async fn launch(flags: &Flags) -> Result<(), Error> {
