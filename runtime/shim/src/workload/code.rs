@@ -117,7 +117,9 @@ fn compile(
     let status = child.wait().attempt(|| "wait for the compiler".to_owned())?;
     let (code, message) = outcome?;
     if !status.success() {
-        let reason = message.trim().trim_start_matches("error: ");
+        // The compiler knows the module as its standard input; here it has a name.
+        let reason =
+            message.trim().trim_start_matches("wisp: ").trim_start_matches("guest `standard input` does not compile: ");
         let limits = format!("{} s and {} bytes", options.compile_cpu_s, options.compile_memory_bytes);
         return Err(failed(if reason.is_empty() {
             format!("the compiler ended with {status}, its limits are {limits}")
