@@ -6,6 +6,7 @@ mod cdi;
 mod confinement;
 mod cpu_limit;
 mod drain;
+mod driver;
 mod embeddings;
 mod image_kinds;
 mod linux_pod;
@@ -83,6 +84,7 @@ pub(crate) fn all() -> Vec<Check> {
         bad_pods::NO_DEVICE,
         bad_pods::NO_CDI_DEVICE,
         bad_pods::NO_GPU,
+        driver::BROKEN,
         bad_pods::SMALL,
         bad_pods::SAME_PORT,
         ten_pods::CHECK,

@@ -28,7 +28,7 @@ pub(super) const SMALL: Check =
 pub(super) const SAME_PORT: Check =
     Check { name: "a second container with the same port names it", run: |node| Box::pin(same_port(node)) };
 
-async fn refused(node: &Node, embedder: Embedder, words: &[&str]) -> Result<Outcome> {
+pub(super) async fn refused(node: &Node, embedder: Embedder, words: &[&str]) -> Result<Outcome> {
     let (annotations, spec) = embedder.for_node(node)?;
     holds(Refusal::of(node, &annotations, &spec).await?.says_one_of(words)?)
 }

@@ -1,5 +1,7 @@
 //! What happens to a container after it was made: start, signals, pause and the end.
 
+use std::time::Duration;
+
 use libcontainer::container::Container as State;
 use libcontainer::signal::Signal;
 use nix::errno::Errno;
@@ -10,6 +12,11 @@ use crate::step::{Container, KillAll};
 
 /// Mounts that may lie upon one another at the root file system; a bound for the loop that takes them off.
 const MAX_STACKED_MOUNTS: usize = 64;
+
+/// How often a container is deleted before it is given up, and the pause between two attempts: ten seconds in all, half of
+/// what a step may take.
+const MAX_DELETIONS: usize = 50;
+const DELETION_PAUSE: Duration = Duration::from_millis(200);
 
 /// Lets the waiting container run its program.
 pub(super) fn start(container: &Container) -> Result<()> {
@@ -36,9 +43,23 @@ pub(super) fn kill_all(request: &KillAll) -> Result<()> {
 /// Removes all that is left of a container: processes, cgroups, state and mounts. Works for one that was only half made.
 pub(super) fn delete(container: &Container) -> Result<()> {
     let was_made = container.states().join(&container.id).exists();
-    let deleted = if was_made { load(container).and_then(|mut state| Ok(state.delete(true)?)) } else { Ok(()) };
+    let deleted = if was_made { end_and_delete(container) } else { Ok(()) };
     unmount(container)?;
     deleted
+}
+
+/// Kills what still runs, and removes control groups and state. A control group cannot be removed before its last process has
+/// let go of its memory, which takes a moment for an engine with a model; the library waits less than that.
+fn end_and_delete(container: &Container) -> Result<()> {
+    let mut attempts = 1;
+    loop {
+        let deleted = load(container).and_then(|mut state| Ok(state.delete(true)?));
+        if deleted.is_ok() || attempts == MAX_DELETIONS {
+            return deleted;
+        }
+        attempts += 1;
+        std::thread::sleep(DELETION_PAUSE);
+    }
 }
 
 fn load(container: &Container) -> Result<State> {
