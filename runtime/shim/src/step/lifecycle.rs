@@ -42,8 +42,7 @@ pub(super) fn kill_all(request: &KillAll) -> Result<()> {
 
 /// Removes all that is left of a container: processes, cgroups, state and mounts. Works for one that was only half made.
 pub(super) fn delete(container: &Container) -> Result<()> {
-    let was_made = container.states().join(&container.id).exists();
-    let deleted = if was_made { end_and_delete(container) } else { Ok(()) };
+    let deleted = end_and_delete(container);
     unmount(container)?;
     deleted
 }
@@ -51,8 +50,12 @@ pub(super) fn delete(container: &Container) -> Result<()> {
 /// Kills what still runs, and removes control groups and state. A control group cannot be removed before its last process has
 /// let go of its memory, which takes a moment for an engine with a model; the library waits less than that.
 fn end_and_delete(container: &Container) -> Result<()> {
+    let state = container.states().join(&container.id);
     let mut attempts = 1;
     loop {
+        if !state.exists() {
+            return Ok(());
+        }
         let deleted = load(container).and_then(|mut state| Ok(state.delete(true)?));
         if deleted.is_ok() || attempts == MAX_DELETIONS {
             return deleted;
