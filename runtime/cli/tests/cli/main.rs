@@ -5,6 +5,7 @@ mod bench;
 mod door;
 mod embed;
 mod environment;
+#[cfg(target_os = "linux")]
 mod faults;
 mod libraries;
 mod models;

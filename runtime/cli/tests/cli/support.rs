@@ -54,6 +54,7 @@ impl Server {
         Self { address: address.to_owned(), admin: admin.to_owned(), child }
     }
 
+    #[cfg(target_os = "linux")]
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -36,9 +36,10 @@ pub(super) fn divide(loader: &mut Loader<'_>, subject: &Subject, chosen: &mut Ch
     let measured = match chosen.proof.side_by_side {
         Some(known) => known,
         None => {
-            let Some(measured) = measure(loader, subject, chosen) else { return Vec::new() };
-            chosen.proof.side_by_side = Some(measured);
+            let measured = measure(loader, subject, chosen);
             loader.threads = all_threads;
+            let Some(measured) = measured else { return Vec::new() };
+            chosen.proof.side_by_side = Some(measured);
             chosen.remember(loader);
             measured
         }

@@ -96,6 +96,24 @@ async fn several_sessions_work_side_by_side() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_were_chosen_by_measuring_answer_right_and_are_remembered() {
+    let test = "sessions_that_were_chosen_by_measuring_answer_right_and_are_remembered";
+    if std::thread::available_parallelism().map_or(1, std::num::NonZero::get) < 2 {
+        return wisp_testing::lacks(test, "second processor");
+    }
+    let Some(real) = RealModel::get(test) else { return };
+    let Some(mut config) = support::config(test, BackendId::Ort) else { return };
+    config.models.get_mut(MODEL).expect("the default model").sessions = SessionsChoice::Auto;
+    let engine = support::start(config.clone(), &real);
+    let measured = engine.models()[0].proof.side_by_side.expect("was measured, now or before");
+    assert!(measured.sessions >= 1 && measured.tried >= 2 && measured.tried_rows_per_s > 0.0, "{measured}");
+    all_at_once(&engine, &real).await;
+    drop(engine);
+    let again = support::start(config, &real);
+    assert_eq!(again.models()[0].proof.side_by_side, Some(measured), "is not measured twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn clients_that_vanish_and_deadlines_that_pass_leave_the_others_their_own_vectors() {
     let test = "clients_that_vanish_and_deadlines_that_pass_leave_the_others_their_own_vectors";
     let Some((engine, real)) = engine(test, BackendId::OpenVino) else { return };
