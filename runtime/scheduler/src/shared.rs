@@ -123,7 +123,10 @@ impl Shared {
     /// A caller left: its entry goes out of the queue, or its inference is stopped if it is the last one in it.
     pub(crate) fn abandon(&self, job: &Arc<Job>) {
         job.abandon();
-        self.waiting().remove(job);
+        let mut waiting = self.waiting();
+        waiting.remove(job);
+        self.metrics.queued(waiting.tokens());
+        drop(waiting);
         self.slots.iter().for_each(|place| place.slot.cancel_if_unwanted(job));
     }
 }
