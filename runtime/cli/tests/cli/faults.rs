@@ -17,9 +17,8 @@ type Client = InferenceServiceClient<Channel>;
 /// What "the same vector" means in f32.
 const MIN_COSINE: f64 = 0.99999;
 
-/// Texts that a tenant sends in bulk, and in how many requests: some ten seconds of work for two processors, a hundred times
-/// what those who wait have before them.
-const FLOOD: (usize, usize) = (2_000, 4);
+/// Texts that a tenant sends in bulk, and in how many requests.
+const FLOOD: (usize, usize) = (10_000, 4);
 
 /// Clients that wait for one text after the other, and how many texts each has.
 const LIVE: (usize, usize) = (4, 32);
