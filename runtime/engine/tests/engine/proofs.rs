@@ -152,10 +152,12 @@ fn a_speed_that_was_disturbed_is_measured_again_but_not_for_ever() {
         let config = configured(&source, ON_ORT, PrecisionChoice::Exactly(Precision::F32));
         Engine::start(config, &store, &NoProgress).unwrap_or_else(|error| panic!("{error}"))
     };
-    let golden = start().models()[0].proof.golden;
+    // A figure that was kept as JSON may differ in its last bit.
+    let worst = |engine: Engine| engine.models()[0].proof.golden.map(|golden| (golden.cases, golden.worst_case));
+    let golden = worst(start());
     assert_eq!(repeats(&store), [0], "what was just measured is not measured again at once");
     pretend_spread(&store, 9.0, 0);
-    assert_eq!(start().models()[0].proof.golden, golden, "what was proven is not proven again");
+    assert_eq!(worst(start()), golden, "what was proven is not proven again");
     assert_eq!(repeats(&store), [1]);
     pretend_spread(&store, 9.0, 3);
     start();
