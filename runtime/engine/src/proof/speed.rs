@@ -37,7 +37,7 @@ pub struct Speed {
     /// Length of the rows.
     pub length: usize,
     /// How much longer the median run took than the fastest, as a share of it; the larger of both figures. A machine that does
-    /// nothing else stays below [`DISTURBED`].
+    /// nothing else stays below a quarter.
     #[serde(default)]
     pub spread: f64,
     /// Starts that measured it again because it was disturbed.
