@@ -3,6 +3,7 @@
 //! It holds no module, no model and no privilege that outlives a step: what it does is start [`steps`], wait for processes to
 //! end, and tell containerd in the right order.
 
+mod cgroup;
 mod cleanup;
 mod container;
 mod containers;

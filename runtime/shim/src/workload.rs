@@ -6,6 +6,7 @@ mod content;
 mod entrypoint;
 mod exec;
 mod memory_file;
+mod program;
 mod rewrite;
 mod settings;
 

@@ -1,11 +1,12 @@
 //! One container as its supervisor knows it: what it is waiting for and how it ended.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use tokio::sync::{Mutex, watch};
 
 use crate::step;
+use crate::supervisor::cgroup;
 
 /// The stage that a container is in.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,7 +47,7 @@ pub(super) struct Container {
 impl Container {
     /// A container that was just made.
     pub(super) fn new(place: step::Container, pid: u32, streams: Streams) -> Self {
-        let oom_counter = oom_counter(pid);
+        let oom_counter = oom_counter_in(&cgroup::of(pid));
         Self { place, pid, streams, oom_counter, stage: watch::Sender::new(Stage::Created), change: Mutex::default() }
     }
 
@@ -90,24 +91,9 @@ impl Container {
 }
 
 /// `memory.events` of cgroup v2 or `memory.oom_control` of v1; both have a line `oom_kill N`.
-fn oom_counter(pid: u32) -> Option<PathBuf> {
-    let cgroups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    oom_counter_in(&cgroups)
-}
-
 fn oom_counter_in(cgroups: &str) -> Option<PathBuf> {
-    let below = |folder: &str, path: &str, file: &str| Path::new(folder).join(path.trim_start_matches('/')).join(file);
-    let v1 = cgroups.lines().find_map(|line| {
-        let (_, rest) = line.split_once(':')?;
-        let (controllers, path) = rest.split_once(':')?;
-        controllers
-            .split(',')
-            .any(|name| name == "memory")
-            .then(|| below("/sys/fs/cgroup/memory", path, "memory.oom_control"))
-    });
-    let v2 =
-        || cgroups.lines().find_map(|line| Some(below("/sys/fs/cgroup", line.strip_prefix("0::")?, "memory.events")));
-    v1.or_else(v2)
+    let v1 = cgroup::v1_folder(cgroups, "memory").map(|folder| folder.join("memory.oom_control"));
+    v1.or_else(|| cgroup::v2_folder(cgroups).map(|folder| folder.join("memory.events")))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::supervisor::answer;
 /// By this annotation the CRI puts the containers of one pod into one shim.
 const SANDBOX_ANNOTATION: &str = "io.kubernetes.cri.sandbox-id";
 /// Where containerd tells a shim of its own ttrpc socket.
-const TTRPC_ADDRESS: &str = "TTRPC_ADDRESS";
+pub(super) const TTRPC_ADDRESS: &str = "TTRPC_ADDRESS";
 /// Bytes that containerd's message may have; its own bound.
 const MAX_MESSAGE_BYTES: u64 = 10 << 20;
 /// The version of the task protocol that the message names.

@@ -14,13 +14,12 @@ use log::{info, warn};
 use crate::supervisor::containers::Containers;
 use crate::supervisor::events::Events;
 use crate::supervisor::exits;
+use crate::supervisor::launch::TTRPC_ADDRESS;
 use crate::supervisor::reaper::Reaper;
 use crate::supervisor::task::TaskService;
 
 /// The service's name in the second version of the task protocol. Its messages are those of the third.
 const TASK_V2: &str = "containerd.task.v2.Task";
-/// Where containerd tells a shim of its own ttrpc socket.
-const TTRPC_ADDRESS: &str = "TTRPC_ADDRESS";
 
 /// Serves until containerd asks to shut down.
 pub(super) async fn serve(flags: &Flags) -> Result<(), Error> {

@@ -3,17 +3,15 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Spec;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
 use crate::error::{Attempt, Error, Result};
-use crate::workload::Module;
+use crate::workload::{Module, program};
 
-/// Where programs without a slash in their name are looked for when the container sets no `PATH`.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// First bytes of every WebAssembly module and component.
 const WASM: &[u8] = b"\0asm";
 const ELF: &[u8] = b"\x7fELF";
@@ -25,32 +23,22 @@ const HEADER_BYTES: usize = 20;
 /// The first argument of a container's process, with what is needed to find it.
 pub(super) struct Entrypoint {
     name: String,
-    candidates: Vec<String>,
+    candidates: Vec<PathBuf>,
 }
 
 impl Entrypoint {
     /// The entrypoint of `spec`.
     pub(super) fn of(spec: &Spec) -> Result<Self> {
         let process = spec.process().as_ref();
-        let name = process
-            .and_then(|process| process.args().as_ref())
-            .and_then(|args| args.first())
-            .cloned()
-            .unwrap_or_default();
-        if name.is_empty() {
+        let name = program::name(process).to_owned();
+        let Some(process) = process.filter(|_| !name.is_empty()) else {
             return Err(Error::NoEntrypoint { entrypoint: name });
-        }
-        let folder = process.map_or_else(|| Path::new("/"), |process| process.cwd().as_path());
-        let candidates = if name.contains('/') {
-            vec![folder.join(&name).display().to_string()]
-        } else {
-            let environment = process.and_then(|process| process.env().as_ref());
-            let path = environment
-                .and_then(|all| all.iter().find_map(|entry| entry.strip_prefix("PATH=")))
-                .unwrap_or(DEFAULT_PATH);
-            // An image of nothing but a module may name it without a folder.
-            path.split(':').chain(["/"]).map(|folder| format!("{}/{name}", folder.trim_end_matches('/'))).collect()
         };
+        let mut candidates = program::candidates(process);
+        if !name.contains('/') {
+            // An image of nothing but a module may name it without a folder.
+            candidates.push(Path::new("/").join(&name));
+        }
         Ok(Self { name, candidates })
     }
 
@@ -72,21 +60,16 @@ impl Entrypoint {
         // A pipe of that name must not make us wait.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         for candidate in &self.candidates {
-            match openat2(
-                &root,
-                candidate.as_str(),
-                flags,
-                Mode::empty(),
-                ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
-            ) {
+            match openat2(&root, candidate, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS) {
                 Ok(descriptor) => {
                     let file = File::from(descriptor);
-                    if file.metadata().attempt(|| format!("inspect `{candidate}` in the image"))?.is_file() {
+                    if file.metadata().attempt(|| format!("inspect `{}` in the image", candidate.display()))?.is_file()
+                    {
                         return Ok(Some(file));
                     }
                 }
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => {}
-                Err(error) => return Err(error).attempt(|| format!("open `{candidate}` in the image")),
+                Err(error) => return Err(error).attempt(|| format!("open `{}` in the image", candidate.display())),
             }
         }
         Ok(None)

@@ -8,8 +8,7 @@ use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, Exec
 use nix::unistd::{AccessFlags, access, execve};
 use oci_spec::runtime::{Process, Spec};
 
-/// Where programs without a slash in their name are looked for when the container sets no `PATH`.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+use crate::workload::program;
 
 /// Replaces the process by the program of the specification, with the environment of the specification: entry for entry, in
 /// its order, and nothing of the shim's own.
@@ -32,15 +31,11 @@ impl Executor for Exec {
 
     fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
         let process = spec.process().as_ref();
-        let name = process
-            .and_then(|process| process.args().as_ref())
-            .and_then(|args| args.first())
-            .cloned()
-            .unwrap_or_default();
         match process.and_then(find) {
             Some(_) => Ok(()),
             None => Err(ExecutorValidationError::ArgValidationError(format!(
-                "`{name}` is not an executable file in the container"
+                "`{}` is not an executable file in the container",
+                program::name(process)
             ))),
         }
     }
@@ -53,14 +48,8 @@ impl Executor for Exec {
 
 /// The program's path inside the container, where this is called.
 fn find(process: &Process) -> Option<PathBuf> {
-    let name = process.args().as_ref()?.first()?;
     let executable = |path: &PathBuf| path.is_file() && access(path, AccessFlags::X_OK).is_ok();
-    if name.contains('/') {
-        return Some(PathBuf::from(name)).filter(executable);
-    }
-    let environment = process.env().iter().flatten();
-    let path = environment.filter_map(|entry| entry.strip_prefix("PATH=")).next_back().unwrap_or(DEFAULT_PATH);
-    path.split(':').map(|folder| PathBuf::from(folder).join(name)).find(executable)
+    program::candidates(process).into_iter().find(executable)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use oci_spec::runtime::{Mount, MountBuilder, Spec};
 
-use crate::error::{Attempt, Error, Result};
+use crate::error::{Error, Result};
 use crate::installation::{ENGINE_IN_CONTAINER, Installation, NODE_CACHE_IN_CONTAINER, ROOT_IN_CONTAINER};
 use crate::options::Options;
 use crate::step::{CONFIG_FD, MODULE_FD};
@@ -15,8 +15,6 @@ const LOADER_VARIABLES: [&str; 2] = ["LD_", "GLIBC_TUNABLES="];
 /// Makes the engine the container's program: its read-only mounts, its arguments, and the container's environment without
 /// what would steer the dynamic loader. `code` is the module's machine code, as a path below the node's cache.
 pub(crate) fn rewrite(spec: &mut Spec, installation: &Installation, options: &Options, code: &Path) -> Result<()> {
-    std::fs::create_dir_all(&options.node_cache)
-        .attempt(|| format!("make the node's cache {}", options.node_cache.display()))?;
     let mut mounts = spec.mounts().clone().unwrap_or_default();
     // Whatever the pod or a base specification put there, the engine is ours.
     mounts.retain(|mount| !mount.destination().starts_with(ROOT_IN_CONTAINER));
