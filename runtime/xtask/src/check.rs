@@ -1,6 +1,5 @@
 //! `cargo xtask test`: set-up, then every test that this machine can run, then what was skipped and why.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -30,9 +29,12 @@ pub(crate) fn test(workplace: &Workplace) -> Result<()> {
 
     let skips_file = workplace.repository.skipped_tests();
     skips::clear(&skips_file)?;
-    let shim = shim_libraries(workplace, &skips_file)?;
+    let shim = StaticLibraries::look(workplace);
+    if let Err(error) = &shim {
+        skips::add(&skips_file, &format!("tests of the shim: {error:#}"))?;
+    }
     let mut failed = Vec::new();
-    for Suite { name, mut command } in suites(workplace, &prepared, shim.as_ref()) {
+    for Suite { name, mut command } in suites(workplace, &prepared, shim.as_ref().ok()) {
         eprintln!("\nTesting {name}");
         let started = Instant::now();
         command.env(python_client::PACKAGES_VARIABLE, &packages).env(SKIPS_VARIABLE, &skips_file);
@@ -55,22 +57,6 @@ pub(crate) fn test(workplace: &Workplace) -> Result<()> {
         bail!("{failures} tests were skipped that can run here, and {REQUIRE_VARIABLE}=1 asks for all of them");
     }
     Ok(())
-}
-
-/// What the shim is linked with; where it cannot be had, its tests are skipped for that reason.
-fn shim_libraries(workplace: &Workplace, skips_file: &Path) -> Result<Option<StaticLibraries>> {
-    let step = Step::begin("shim libraries");
-    match StaticLibraries::ensure(&workplace.home.tools(), &step) {
-        Ok(libraries) => {
-            step.done("libseccomp, libelf, zlib");
-            Ok(Some(libraries))
-        }
-        Err(error) => {
-            step.done("none; the shim's tests are skipped");
-            skips::add(skips_file, &format!("tests of the shim: {error:#}"))?;
-            Ok(None)
-        }
-    }
 }
 
 /// The workspace of the host, then the packages outside it, whose pure parts are tested on the host too.

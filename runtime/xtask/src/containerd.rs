@@ -1,12 +1,11 @@
 //! containerd of two generations and runc, out of Debian's packages, for the pods of `cargo xtask e2e`.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::packages::{Apt, Ingredients, discard, unpack};
+use crate::packages::install;
 use crate::process::{capture, is_executable};
 use crate::progress::Step;
 
@@ -63,21 +62,7 @@ impl Source {
         if is_executable(&root.join("usr/bin/containerd")) {
             return Ok(root);
         }
-        let Ingredients { platform, mirror } = Ingredients::of_this_machine()?;
-        let work = tools.join(format!("{}.partial", self.folder()));
-        let apt = Apt::new(&work.join("apt"), &mirror, self.suite, platform.architecture)?;
-        step.say(&format!("package lists of {}", self.suite));
-        apt.update(step)?;
-        let names: BTreeSet<String> = self.packages.iter().map(|&name| name.to_owned()).collect();
-        let archives = apt.download(&names, step)?;
-        let unpacked = work.join("root");
-        discard(&unpacked)?;
-        unpack(&archives, &unpacked, step)?;
-        version(&unpacked.join("usr/bin"))?;
-        discard(&root)?;
-        std::fs::rename(&unpacked, &root)
-            .with_context(|| format!("cannot rename {} to {}", unpacked.display(), root.display()))?;
-        discard(&work)?;
+        install(&root, self.suite, self.packages, step, |unpacked| version(&unpacked.join("usr/bin")).map(drop))?;
         Ok(root)
     }
 }

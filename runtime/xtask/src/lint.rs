@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use crate::e2e;
 use crate::guests::TOKENIZER_VARIABLE;
 use crate::process::{cargo, run};
-use crate::progress::{Step, readable_duration};
+use crate::progress::readable_duration;
 use crate::setup::{self, Workplace};
 use crate::shim::StaticLibraries;
 
@@ -23,7 +23,7 @@ struct Check {
 pub(crate) fn lint(workplace: &Workplace) -> Result<()> {
     // The guest that carries its own tokenizer is compiled from the model's files, for checks as for builds.
     let prepared = setup::prepare_guests(workplace)?;
-    let shim = shim_libraries(workplace);
+    let shim = StaticLibraries::look(workplace).ok();
     let mut failed = Vec::new();
     for Check { name, mut command } in checks(workplace, shim.as_ref()) {
         eprintln!("\nChecking {name}");
@@ -41,21 +41,6 @@ pub(crate) fn lint(workplace: &Workplace) -> Result<()> {
         bail!("these checks failed: {}", failed.join(", "));
     }
     Ok(())
-}
-
-/// The shim's build needs static libraries; where they cannot be had (no Debian, no Linux), it is not checked.
-fn shim_libraries(workplace: &Workplace) -> Option<StaticLibraries> {
-    let step = Step::begin("shim libraries");
-    match StaticLibraries::ensure(&workplace.home.tools(), &step) {
-        Ok(libraries) => {
-            step.done("libseccomp, libelf, zlib");
-            Some(libraries)
-        }
-        Err(error) => {
-            step.done(&format!("none, the shim is not checked: {error:#}"));
-            None
-        }
-    }
 }
 
 fn checks(workplace: &Workplace, shim: Option<&StaticLibraries>) -> Vec<Check> {

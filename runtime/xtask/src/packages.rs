@@ -94,6 +94,31 @@ pub(crate) fn unpack(packages: &[PathBuf], into: &Path, step: &Step) -> Result<(
     Ok(())
 }
 
+/// Fetches the packages `names` of a suite and unpacks them at `root`. The folder appears only when it is complete and `check`
+/// has accepted it.
+pub(crate) fn install(
+    root: &Path,
+    suite: &str,
+    names: &[&str],
+    step: &Step,
+    check: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let Ingredients { platform, mirror } = Ingredients::of_this_machine()?;
+    let work = root.with_extension("partial");
+    let apt = Apt::new(&work.join("apt"), &mirror, suite, platform.architecture)?;
+    step.say(&format!("package lists of {suite}"));
+    apt.update(step)?;
+    let archives = apt.download(&names.iter().map(|&name| name.to_owned()).collect(), step)?;
+    let unpacked = work.join("root");
+    discard(&unpacked)?;
+    unpack(&archives, &unpacked, step)?;
+    check(&unpacked)?;
+    discard(root)?;
+    std::fs::rename(&unpacked, root)
+        .with_context(|| format!("cannot rename {} to {}", unpacked.display(), root.display()))?;
+    discard(&work)
+}
+
 /// Deletes a folder, if it is there.
 pub(crate) fn discard(folder: &Path) -> Result<()> {
     match std::fs::remove_dir_all(folder) {

@@ -3,14 +3,13 @@
 //! It needs libseccomp, and libelf with zlib for the device rules of cgroup v2, as static libraries with their headers. They come out
 //! of Debian's packages into the cache, and nothing is installed.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use crate::bundle::Profile;
-use crate::packages::{Apt, Ingredients, Platform, discard, unpack};
+use crate::packages::{Ingredients, Platform, install};
 use crate::process::{cargo, find_program, run_within};
 use crate::progress::Step;
 use crate::setup::Workplace;
@@ -37,7 +36,7 @@ pub(crate) struct StaticLibraries {
 impl StaticLibraries {
     /// Finds them below `tools` or unpacks them there.
     pub(crate) fn ensure(tools: &Path, step: &Step) -> Result<Self> {
-        let Ingredients { platform, mirror } = Ingredients::of_this_machine()?;
+        let Ingredients { platform, .. } = Ingredients::of_this_machine()?;
         ensure!(
             find_program("make").is_some(),
             "`make` is not on this machine, and libbpf is built with it; install it"
@@ -46,23 +45,26 @@ impl StaticLibraries {
         if libraries.root.is_dir() {
             return Ok(libraries);
         }
-        let work = tools.join(format!("shim-libraries-{RECIPE}.partial"));
-        let apt = Apt::new(&work.join("apt"), &mirror, SUITE, platform.architecture)?;
-        step.say(&format!("package lists of {SUITE}"));
-        apt.update(step)?;
-        let names: BTreeSet<String> = PACKAGES.map(str::to_owned).into();
-        let archives = apt.download(&names, step)?;
-        let unpacked = work.join("root");
-        discard(&unpacked)?;
-        unpack(&archives, &unpacked, step)?;
-        for library in ["libseccomp.a", "libelf.a", "libz.a"] {
-            let path = unpacked.join("usr/lib").join(platform.libraries).join(library);
-            ensure!(path.is_file(), "Debian's packages hold no {library}");
-        }
-        std::fs::rename(&unpacked, &libraries.root)
-            .with_context(|| format!("cannot create {}", libraries.root.display()))?;
-        discard(&work)?;
+        install(&libraries.root, SUITE, &PACKAGES, step, |unpacked| {
+            for library in ["libseccomp.a", "libelf.a", "libz.a"] {
+                let path = unpacked.join("usr/lib").join(platform.libraries).join(library);
+                ensure!(path.is_file(), "Debian's packages hold no {library}");
+            }
+            Ok(())
+        })?;
         Ok(libraries)
+    }
+
+    /// The same as a step of its own, for checks that go on without the shim where its libraries cannot be had (no Debian, no
+    /// Linux).
+    pub(crate) fn look(workplace: &Workplace) -> Result<Self> {
+        let step = Step::begin("shim libraries");
+        let libraries = Self::ensure(&workplace.home.tools(), &step);
+        match &libraries {
+            Ok(_) => step.done("libseccomp, libelf, zlib"),
+            Err(error) => step.done(&format!("none, the shim is left out: {error:#}")),
+        }
+        libraries
     }
 
     /// Tells the build where they are. The flags are for the shim's platform alone, so that build scripts stay as they are.
