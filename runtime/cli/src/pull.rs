@@ -6,10 +6,9 @@ use clap::Args;
 use serde::Serialize;
 use wisp_registry::{ArtifactName, Pulled, pull};
 
+use crate::GlobalOptions;
 use crate::progress::Console;
-use crate::push::write_digest;
-use crate::registries::{RegistryFlags, runtime};
-use crate::{Format, GlobalOptions, output};
+use crate::registries::{RegistryFlags, ResultFlags, runtime};
 
 /// Pull a Wasm module or a model from a registry, verified, and print where it lies.
 ///
@@ -24,12 +23,8 @@ pub(crate) struct Pull {
     /// Put it here instead: a file for a module, a folder for a model, which must not be there yet.
     #[arg(long, short, env = "WISP_OUTPUT", value_name = "PATH")]
     output: Option<PathBuf>,
-    /// Write the digest into this file, for scripts that pin it.
-    #[arg(long, env = "WISP_DIGEST_FILE", value_name = "FILE")]
-    digest_file: Option<PathBuf>,
-    /// Form of the result.
-    #[arg(long, env = "WISP_FORMAT", default_value = "table", value_name = "FORMAT")]
-    format: Format,
+    #[command(flatten)]
+    result: ResultFlags,
     #[command(flatten)]
     registries: RegistryFlags,
 }
@@ -49,16 +44,11 @@ impl Pull {
         let (store, console) = (options.store()?, Console::new());
         let options = self.registries.options();
         let pulled = runtime()?.block_on(pull(&self.reference, self.output.as_deref(), &store, &options, &console))?;
-        write_digest(self.digest_file.as_deref(), pulled.digest)?;
         let Pulled { kind, reference, pinned, digest, path, is_cached } = pulled;
-        if self.format == Format::Json {
-            let digest = format!("sha256:{digest}");
-            let report = Report { kind: kind.name(), reference, digest, pinned, path, is_cached };
-            output::line(serde_json::to_string_pretty(&report)?)?;
-            return Ok(());
-        }
-        eprintln!("{} {pinned}{}", kind.name(), if is_cached { " (was in the cache)" } else { "" });
-        output::line(path.display())?;
-        Ok(())
+        let remark = format!("{} {pinned}{}", kind.name(), if is_cached { " (was in the cache)" } else { "" });
+        let line = path.display().to_string();
+        let sha256 = format!("sha256:{digest}");
+        let report = Report { kind: kind.name(), reference, digest: sha256, pinned, path, is_cached };
+        self.result.tell(digest, &report, &remark, line)
     }
 }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use wisp_model_store::{Manifest, Sha256Digest, Store};
+use wisp_model_store::{Manifest, Store};
 use wisp_registry::{ArtifactName, Pushed, push_model, push_module};
 
+use crate::GlobalOptions;
 use crate::progress::Console;
-use crate::registries::{RegistryFlags, need_network, runtime};
-use crate::{Format, GlobalOptions, output};
+use crate::registries::{RegistryFlags, ResultFlags, need_network, runtime};
 
 /// Push a Wasm module or a model to a registry, and print its digest.
 ///
@@ -25,12 +25,8 @@ pub(crate) struct Push {
     /// A .wasm file, a folder with a model.toml, or the name of a built-in or imported model.
     #[arg(value_name = "FILE|MODEL")]
     source: String,
-    /// Write the digest into this file, for scripts that pin it.
-    #[arg(long, env = "WISP_DIGEST_FILE", value_name = "FILE")]
-    digest_file: Option<PathBuf>,
-    /// Form of the result.
-    #[arg(long, env = "WISP_FORMAT", default_value = "table", value_name = "FORMAT")]
-    format: Format,
+    #[command(flatten)]
+    result: ResultFlags,
     #[command(flatten)]
     registries: RegistryFlags,
 }
@@ -50,17 +46,12 @@ impl Push {
         let store = options.store()?;
         need_network(&store)?;
         let pushed = self.push(&store)?;
-        write_digest(self.digest_file.as_deref(), pushed.digest)?;
         let Pushed { kind, reference, pinned, digest, size_bytes, sent_bytes } = pushed;
-        if self.format == Format::Json {
-            let digest = format!("sha256:{digest}");
-            let report = Report { kind: kind.name(), reference, digest, pinned, size_bytes, sent_bytes };
-            output::line(serde_json::to_string_pretty(&report)?)?;
-            return Ok(());
-        }
-        eprintln!("{} {reference}: {size_bytes} bytes, {sent_bytes} of them sent", kind.name());
-        output::line(pinned)?;
-        Ok(())
+        let remark = format!("{} {reference}: {size_bytes} bytes, {sent_bytes} of them sent", kind.name());
+        let line = pinned.clone();
+        let sha256 = format!("sha256:{digest}");
+        let report = Report { kind: kind.name(), reference, digest: sha256, pinned, size_bytes, sent_bytes };
+        self.result.tell(digest, &report, &remark, line)
     }
 
     fn push(&self, store: &Store) -> anyhow::Result<Pushed> {
@@ -79,11 +70,4 @@ impl Push {
         let model = store.open(&self.source)?;
         Ok(runtime()?.block_on(push_model(&self.reference, &model, store, &options, &console))?)
     }
-}
-
-/// Writes `sha256:…` and a line end, as other tools do.
-pub(crate) fn write_digest(file: Option<&std::path::Path>, digest: Sha256Digest) -> anyhow::Result<()> {
-    let Some(file) = file else { return Ok(()) };
-    let written = std::fs::write(file, format!("sha256:{digest}\n"));
-    written.map_err(|error| anyhow::anyhow!("cannot write {}: {error}", file.display()))
 }

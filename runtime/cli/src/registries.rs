@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
+use serde::Serialize;
 use wisp_engine::Config;
-use wisp_model_store::{Access, Store};
+use wisp_model_store::{Access, Sha256Digest, Store};
 use wisp_registry::{ArtifactName, RegistryOptions, pull};
 
 use crate::progress::Console;
+use crate::{Format, output};
 
 /// How registries are reached. Credentials are those of the Docker configuration: `docker login` or `oras login` write them.
 #[derive(Args, Clone)]
@@ -61,6 +64,41 @@ impl RegistryFlags {
             return Ok(());
         }
         runtime()?.block_on(self.fetch(config, store))
+    }
+}
+
+/// How the result of a push or a pull is told.
+#[derive(Args)]
+pub(crate) struct ResultFlags {
+    /// Write the digest into this file, for scripts that pin it.
+    #[arg(long, env = "WISP_DIGEST_FILE", value_name = "FILE")]
+    digest_file: Option<PathBuf>,
+    /// Form of the result.
+    #[arg(long, env = "WISP_FORMAT", default_value = "table", value_name = "FORMAT")]
+    format: Format,
+}
+
+impl ResultFlags {
+    /// Writes the digest where it is wanted, `sha256:…` and a line end as other tools do, then the report: as JSON, or for people a
+    /// remark and the line that scripts take.
+    pub(crate) fn tell(
+        &self,
+        digest: Sha256Digest,
+        report: &impl Serialize,
+        remark: &str,
+        line: impl std::fmt::Display,
+    ) -> anyhow::Result<()> {
+        if let Some(file) = &self.digest_file {
+            let written = std::fs::write(file, format!("sha256:{digest}\n"));
+            written.with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        if self.format == Format::Json {
+            output::line(serde_json::to_string_pretty(report)?)?;
+        } else {
+            eprintln!("{remark}");
+            output::line(line)?;
+        }
+        Ok(())
     }
 }
 
