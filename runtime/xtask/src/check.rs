@@ -22,7 +22,7 @@ struct Suite {
 
 /// Sets up, runs all suites even when one fails, and reports.
 pub(crate) fn test(workplace: &Workplace) -> Result<()> {
-    let prepared = setup::prepare(workplace)?;
+    let prepared = setup::prepare_tests(workplace)?;
     let step = Step::begin("Python client");
     let packages = python_client::ensure(workplace, &step)?;
     step.done(&format!("its packages are in {}", packages.display()));

@@ -83,7 +83,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.command {
         Task::Demo => demo::demo(&workplace),
         Task::Test => check::test(&workplace),
-        Task::Setup => setup::prepare(&workplace).map(drop),
+        Task::Setup => setup::prepare_tests(&workplace).map(drop),
         Task::Guests => {
             let prepared = setup::prepare_guests(&workplace)?;
             print!("{}", guests::table(&prepared.guests));

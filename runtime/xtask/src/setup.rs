@@ -51,14 +51,20 @@ pub(crate) fn prepare(workplace: &Workplace) -> Result<Prepared> {
     let summary = assets::ensure_libraries(&workplace.home, &step)?;
     step.done(&summary);
 
-    let step = Step::begin("Go programs");
-    let summary = go_tools::ensure(&workplace.home.tools(), &step)?;
-    step.done(&summary);
-
     let step = Step::begin("wisp");
     step.say("cargo build");
     run_within(&step, cargo().current_dir(workplace.repository.root()).arg("build"))?;
     step.done("built in target/debug");
+    Ok(prepared)
+}
+
+/// As [`prepare`], with the programs that only tests use.
+pub(crate) fn prepare_tests(workplace: &Workplace) -> Result<Prepared> {
+    let prepared = prepare(workplace)?;
+    let step = Step::begin("Go programs");
+    let summary = go_tools::ensure(&workplace.home.tools(), &step)?;
+    step.done(&summary);
+
     Ok(prepared)
 }
 
