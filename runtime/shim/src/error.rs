@@ -55,7 +55,7 @@ pub(crate) enum Error {
     Compile { name: String, reason: String },
 
     /// Part of the installation is absent.
-    #[error("the wisp installation at {} lacks {what}; install it again with `wisp node install`", root.display())]
+    #[error("the wisp installation at {} lacks {what}; put a whole bundle there, see `cargo xtask bundle`", root.display())]
     Installation { root: PathBuf, what: String },
 
     /// An annotation or option that does not parse.
