@@ -11,7 +11,7 @@ use http::{Method, Request, Response};
 use tokio::time::Instant;
 use tonic::body::Body;
 use tower::{Layer, Service};
-use wisp_engine::{Engine, RefusalStage};
+use wisp_engine::{Engine, RefusalStage, Tenant};
 
 use crate::deadline::timeout;
 use crate::identity;
@@ -20,9 +20,14 @@ use crate::status::status;
 /// Calls that need a place in the engine, one message each.
 const CALLS: [&str; 1] = ["/wisp.v1.InferenceService/Embed"];
 
-/// When the head of a request was there; an extension of the request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Arrived(pub(crate) Instant);
+/// What the door found out about a request that it let pass; an extension of the request.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrived {
+    /// When the head of the request was there.
+    pub(crate) at: Instant,
+    /// Who sends it: `None` for nobody in particular.
+    pub(crate) tenant: Option<Tenant>,
+}
 
 /// Adds [`DoorService`].
 #[derive(Clone)]
@@ -67,30 +72,22 @@ where
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
-        let arrived_at = Instant::now();
-        match refusal(&self.engine, &request) {
-            Some(response) => {
-                self.engine.refusal_told(RefusalStage::Door, arrived_at.elapsed());
-                Answer::Refused(Some(response))
-            }
-            None => {
-                request.extensions_mut().insert(Arrived(arrived_at));
-                Answer::Passed(self.inner.call(request))
-            }
+        if request.method() != Method::POST || !CALLS.contains(&request.uri().path()) {
+            return Answer::Passed(self.inner.call(request));
         }
+        let at = Instant::now();
+        // Whose token is wrong is told so by the service.
+        if let Ok(tenant) = identity::tenant(&self.engine, request.headers()) {
+            let deadline = timeout(request.headers()).map(|timeout| at + timeout);
+            if let Err(error) = self.engine.check_at_door(tenant.as_ref(), deadline) {
+                let response = status(&error).into_http();
+                self.engine.refusal_told(RefusalStage::Door, at.elapsed());
+                return Answer::Refused(Some(response));
+            }
+            request.extensions_mut().insert(Arrived { at, tenant });
+        }
+        Answer::Passed(self.inner.call(request))
     }
-}
-
-/// The refusal of a request, if nothing that its message can say would prevent it.
-fn refusal<B>(engine: &Engine, request: &Request<B>) -> Option<Response<Body>> {
-    if request.method() != Method::POST || !CALLS.contains(&request.uri().path()) {
-        return None;
-    }
-    // Whose token is wrong is told so by the service.
-    let tenant = identity::tenant(engine, request.headers()).ok()?;
-    let deadline = timeout(request.headers()).map(|timeout| Instant::now() + timeout);
-    let error = engine.check_at_door(tenant.as_ref(), deadline).err()?;
-    Some(status(&error).into_http())
 }
 
 impl<F, E> Future for Answer<F>

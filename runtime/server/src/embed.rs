@@ -21,14 +21,17 @@ pub(crate) struct Inference {
 impl InferenceService for Inference {
     async fn embed(&self, request: Request<v1::EmbedRequest>) -> Result<Response<v1::EmbedResponse>, Status> {
         let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
-        let arrived = request.extensions().get::<Arrived>().copied();
-        let tenant = identity::tenant(&self.engine, request.metadata().as_ref())?;
+        let (arrived_at, tenant) = match request.extensions().get::<Arrived>() {
+            Some(arrived) => (Some(arrived.at), arrived.tenant.clone()),
+            // The door lets pass what it does not know, for the reason to be told here.
+            None => (None, identity::tenant(&self.engine, request.metadata().as_ref())?),
+        };
         let request = EmbedRequest { deadline, tenant, ..from_message(request.into_inner())? };
         match self.engine.embed(request).await {
             Ok(response) => Ok(Response::new(to_message(&response))),
             Err(error) => {
                 let status = status(&error);
-                if let (Some(stage), Some(Arrived(arrived_at))) = (error.refused_at(), arrived) {
+                if let (Some(stage), Some(arrived_at)) = (error.refused_at(), arrived_at) {
                     self.engine.refusal_told(stage, arrived_at.elapsed());
                 }
                 tracing::debug!(code = ?status.code(), "embed failed: {error}");
