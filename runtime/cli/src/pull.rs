@@ -47,8 +47,7 @@ impl Pull {
         let Pulled { kind, reference, pinned, digest, path, is_cached } = pulled;
         let remark = format!("{} {pinned}{}", kind.name(), if is_cached { " (was in the cache)" } else { "" });
         let line = path.display().to_string();
-        let sha256 = format!("sha256:{digest}");
-        let report = Report { kind: kind.name(), reference, digest: sha256, pinned, path, is_cached };
+        let report = Report { kind: kind.name(), reference, digest: digest.to_oci(), pinned, path, is_cached };
         self.result.tell(digest, &report, &remark, line)
     }
 }

@@ -49,8 +49,7 @@ impl Push {
         let Pushed { kind, reference, pinned, digest, size_bytes, sent_bytes } = pushed;
         let remark = format!("{} {reference}: {size_bytes} bytes, {sent_bytes} of them sent", kind.name());
         let line = pinned.clone();
-        let sha256 = format!("sha256:{digest}");
-        let report = Report { kind: kind.name(), reference, digest: sha256, pinned, size_bytes, sent_bytes };
+        let report = Report { kind: kind.name(), reference, digest: digest.to_oci(), pinned, size_bytes, sent_bytes };
         self.result.tell(digest, &report, &remark, line)
     }
 

@@ -89,7 +89,7 @@ impl ResultFlags {
         line: impl std::fmt::Display,
     ) -> anyhow::Result<()> {
         if let Some(file) = &self.digest_file {
-            let written = std::fs::write(file, format!("sha256:{digest}\n"));
+            let written = std::fs::write(file, format!("{}\n", digest.to_oci()));
             written.with_context(|| format!("cannot write {}", file.display()))?;
         }
         if self.format == Format::Json {

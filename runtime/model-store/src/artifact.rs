@@ -49,7 +49,7 @@ impl PinnedArtifact {
         let Some((_, digest)) = reference.split_once('@') else {
             return Err(ArtifactError::NotPinned { reference: reference.to_owned() });
         };
-        match digest.strip_prefix("sha256:").and_then(Sha256Digest::from_hex) {
+        match Sha256Digest::from_oci(digest) {
             Some(sha256) => Ok(Self { reference: reference.to_owned(), digest: sha256 }),
             None => Err(ArtifactError::Digest { reference: reference.to_owned(), digest: digest.to_owned() }),
         }

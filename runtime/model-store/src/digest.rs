@@ -70,6 +70,19 @@ impl Sha256Digest {
         Some(Self(bytes))
     }
 
+    /// Reads `sha256:` and the digits, as registries write digests (OCI image specification, "Digests"); `None` for every other
+    /// algorithm.
+    #[must_use]
+    pub fn from_oci(text: &str) -> Option<Self> {
+        text.strip_prefix("sha256:").and_then(Self::from_hex)
+    }
+
+    /// As registries write it.
+    #[must_use]
+    pub fn to_oci(&self) -> String {
+        format!("sha256:{self}")
+    }
+
     /// The first 16 digits: enough to tell versions of one model apart in a folder name.
     #[must_use]
     pub fn short(&self) -> String {

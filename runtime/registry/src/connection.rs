@@ -90,9 +90,9 @@ impl Connection {
             return Err(RegistryError::TooLarge { what: format!("the manifest of {what}"), size_bytes, limit_bytes });
         }
         let digest = Sha256Digest::of(&body);
-        let pinned = reference.digest().and_then(|digest| digest.strip_prefix("sha256:")?.parse().ok());
-        if let Some(expected) = pinned.filter(|pinned: &Sha256Digest| *pinned != digest) {
-            let (expected, actual) = (format!("sha256:{expected}"), format!("sha256:{digest}"));
+        let pinned = reference.digest().and_then(Sha256Digest::from_oci);
+        if let Some(expected) = pinned.filter(|&pinned| pinned != digest) {
+            let (expected, actual) = (expected.to_oci(), digest.to_oci());
             return Err(RegistryError::Digest { what: format!("the manifest of {what}"), expected, actual });
         }
         Ok((Document::parse(&body, &what)?, digest))

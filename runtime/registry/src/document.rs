@@ -125,13 +125,13 @@ impl Descriptor {
     }
 
     pub(crate) fn named(media_type: &str, digest: Sha256Digest, size_bytes: u64) -> Self {
-        let digest = format!("sha256:{digest}");
+        let digest = digest.to_oci();
         Self { media_type: media_type.to_owned(), digest, size: size_bytes, platform: None, annotations: None }
     }
 
     /// The digest, if it is of the kind that is verified here.
     pub(crate) fn sha256(&self) -> Result<Sha256Digest, RegistryError> {
-        let digest = self.digest.strip_prefix("sha256:").and_then(Sha256Digest::from_hex);
+        let digest = Sha256Digest::from_oci(&self.digest);
         digest.ok_or_else(|| RegistryError::Unsupported {
             reference: self.digest.clone(),
             found: "its digest is not sha256, and no other is verified here".to_owned(),

@@ -59,7 +59,7 @@ pub(crate) async fn download(
             Ok(actual) => {
                 fs::remove_file(&path).map_err(at_path)?;
                 if is_last {
-                    let (expected, actual) = (blob.digest.clone(), format!("sha256:{actual}"));
+                    let (expected, actual) = (blob.digest.clone(), actual.to_oci());
                     return Err(RegistryError::Digest { what, expected, actual });
                 }
                 progress.step(&format!("pulling {label} anew"), Some(blob.size));

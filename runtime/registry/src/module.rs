@@ -48,7 +48,7 @@ pub(crate) fn describe(bytes: &[u8], what: &str) -> Result<WasmConfig, RegistryE
         created: CREATED,
         architecture: "wasm",
         os: if component.is_some() { "wasip2" } else { "wasip1" },
-        layer_digests: vec![format!("sha256:{}", Sha256Digest::of(bytes))],
+        layer_digests: vec![Sha256Digest::of(bytes).to_oci()],
         component,
     })
 }

@@ -25,7 +25,7 @@ impl std::str::FromStr for ArtifactName {
         let pinned = match reference.digest() {
             None => None,
             Some(digest) => {
-                let sha256 = digest.strip_prefix("sha256:").and_then(Sha256Digest::from_hex);
+                let sha256 = Sha256Digest::from_oci(digest);
                 let needed = || wrong("its digest is not sha256 in lower-case hexadecimal digits".to_owned());
                 Some(sha256.ok_or_else(needed)?)
             }
@@ -61,7 +61,7 @@ impl ArtifactName {
 
     /// The same repository at another manifest.
     pub(crate) fn sibling(&self, digest: Sha256Digest) -> Reference {
-        self.reference.clone_with_digest(format!("sha256:{digest}"))
+        self.reference.clone_with_digest(digest.to_oci())
     }
 
     /// Whether the registry is on this machine, where TLS protects nothing.
