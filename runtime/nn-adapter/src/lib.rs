@@ -1,0 +1,1 @@
+//! Wisp's backends behind the traits of `wasmtime-wasi-nn`.
