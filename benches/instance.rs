@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use criterion::{Criterion, criterion_group, criterion_main};
-use wisp_host::{AotCache, Grants, Host, HostConfig};
+use wisp_host::{AotCache, Grants, Host, HostConfig, Limits, Terms};
 
 const GUESTS: [&str; 2] = ["embedder", "embedder-portable"];
 
@@ -35,7 +35,9 @@ fn measure(criterion: &mut Criterion, guest: &str) -> Result<()> {
     group.bench_function("read machine code", |bencher| bencher.iter(|| cached.load(guest, &wasm).map(drop)));
     let (name, grants): (Arc<str>, _) = (guest.into(), Arc::new(Grants::default()));
     group.bench_function("instance, created and dropped", |bencher| {
-        bencher.to_async(&runtime).iter(|| loaded.instantiate(&name, &grants));
+        bencher
+            .to_async(&runtime)
+            .iter(|| loaded.instantiate(Terms::new(Arc::clone(&name), Arc::clone(&grants), Limits::default())));
     });
     group.finish();
     Ok(())

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use wisp_engine::{BUILTIN_PREFIX, Config, EmbedRequest, Engine};
-use wisp_host::{AotCache, Grants, Host, HostConfig};
+use wisp_host::{AotCache, Grants, Host, HostConfig, Limits, Terms};
 use wisp_model_store::{Home, NoProgress, Store};
 
 use crate::BenchError;
@@ -187,9 +187,10 @@ pub fn start_parts(config: &Config, store: &Store, deployment: &str) -> Result<S
     let (guest, aot_ms) = timed(|| host.load(deployment, &wasm));
     let guest = guest.map_err(failed)?;
     let (name, grants): (std::sync::Arc<str>, _) = (deployment.into(), std::sync::Arc::new(Grants::default()));
+    let terms = || Terms::new(name.clone(), grants.clone(), Limits::default());
     let mut instances = Vec::new();
     for _ in 0..WARM_UP_INSTANCES + INSTANCES {
-        let (made, milliseconds) = timed(|| runtime.block_on(guest.instantiate(&name, &grants)));
+        let (made, milliseconds) = timed(|| runtime.block_on(guest.instantiate(terms())));
         made.map_err(|error| BenchError::Server { what: error.to_string(), log: String::new() })?;
         instances.push(milliseconds * 1e3);
     }

@@ -106,7 +106,7 @@ impl<'a> References<'a> {
         let unknown =
             || BenchError::Reference(format!("deployment `{deployment}` is not configured here; give --config"));
         let granted = &self.config.deployments.get(deployment).ok_or_else(unknown)?.models;
-        let sources = granted.values().filter_map(|name| Some(&self.config.models.get(name)?.source));
+        let sources = granted.values().filter_map(|grant| Some(&self.config.models.get(&grant.model)?.source));
         sources.map(|source| Ok(self.store.open(source)?)).collect()
     }
 

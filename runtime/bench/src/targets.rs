@@ -131,6 +131,7 @@ fn deployment(choice: &DeploymentChoice, config: &Config) -> Result<DeploymentCo
         guest,
         models: pattern.map(|pattern| pattern.models.clone()).unwrap_or_default(),
         limits: pattern.map_or_else(GuestLimits::default, |pattern| pattern.limits.clone()),
+        ..DeploymentConfig::default()
     };
     if let Some(file) = &choice.guest {
         return Ok(with_guest(absolute(file)?.display().to_string()));

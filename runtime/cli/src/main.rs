@@ -23,6 +23,7 @@ mod progress;
 mod pull;
 mod push;
 mod registries;
+mod run;
 mod serve;
 mod table;
 mod texts;
@@ -80,6 +81,8 @@ enum Command {
     Serve(serve::Serve),
     /// Embed texts here, without a server.
     Embed(embed::Embed),
+    /// Run a module: a program, an HTTP application, an embedder.
+    Run(Box<run::Run>),
     /// Measure throughput and latency, with every answer checked.
     Bench(Box<bench::Bench>),
     /// List, fetch, check and export models.
@@ -124,22 +127,24 @@ fn main() -> ExitCode {
     if !matches!(cli.command, Command::Probe(_)) {
         probe::install();
     }
+    let done = |()| ExitCode::SUCCESS;
     let result = match cli.command {
         Command::Pod(_) => unreachable!("it was run above"),
-        Command::Serve(command) => command.run(&cli.global),
-        Command::Embed(command) => command.run(&cli.global),
-        Command::Bench(command) => command.run(&cli.global),
-        Command::Models(command) => command.run(&cli.global),
-        Command::Push(command) => command.run(&cli.global),
-        Command::Pull(command) => command.run(&cli.global),
-        Command::Devices(command) => command.run(&cli.global),
-        Command::Probe(command) => command.run(&cli.global),
-        Command::Config(command) => command.run(&cli.global),
-        Command::Compile(command) => command.run(&cli.global),
-        Command::Node(command) => command.run(&cli.global),
+        Command::Run(command) => command.run(&cli.global),
+        Command::Serve(command) => command.run(&cli.global).map(done),
+        Command::Embed(command) => command.run(&cli.global).map(done),
+        Command::Bench(command) => command.run(&cli.global).map(done),
+        Command::Models(command) => command.run(&cli.global).map(done),
+        Command::Push(command) => command.run(&cli.global).map(done),
+        Command::Pull(command) => command.run(&cli.global).map(done),
+        Command::Devices(command) => command.run(&cli.global).map(done),
+        Command::Probe(command) => command.run(&cli.global).map(done),
+        Command::Config(command) => command.run(&cli.global).map(done),
+        Command::Compile(command) => command.run(&cli.global).map(done),
+        Command::Node(command) => command.run(&cli.global).map(done),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("wisp: {}", output::explain(&error));

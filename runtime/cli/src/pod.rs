@@ -148,7 +148,8 @@ fn announce(engine: &Engine, server: &wisp_server::Server) -> anyhow::Result<()>
         );
     }
     let admin = server.admin_address().map_or("off".to_owned(), |address| address.to_string());
-    tracing::info!(grpc = %server.grpc_address(), admin, "listening");
+    let http = server.http_address().map_or("off".to_owned(), |address| address.to_string());
+    tracing::info!(grpc = %server.grpc_address(), http, admin, "listening");
     Ok(())
 }
 
@@ -177,7 +178,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         None => {}
     }
     match error.downcast_ref::<StartError>() {
-        Some(StartError::Token { .. }) => 2,
+        Some(StartError::Token { .. } | StartError::Grant { .. } | StartError::Route(_)) => 2,
         Some(StartError::Store { .. }) => 3,
         Some(StartError::NoPlacement { .. }) => 4,
         Some(StartError::Room { .. }) => 5,
@@ -185,6 +186,8 @@ fn exit_code(error: &anyhow::Error) -> u8 {
             StartError::GuestFile { .. }
             | StartError::GuestArtifact { .. }
             | StartError::NotBuiltIn { .. }
+            | StartError::Trust { .. }
+            | StartError::Program { .. }
             | StartError::Host(_),
         ) => 6,
         Some(StartError::Thread { .. }) | None => 1,

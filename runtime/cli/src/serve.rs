@@ -22,18 +22,21 @@ pub(crate) struct Serve {
     /// Listen here for gRPC instead of server.grpc; port 0 takes a free one.
     #[arg(long, env = "WISP_GRPC", value_name = "IP:PORT")]
     grpc: Option<SocketAddr>,
+    /// Listen here for HTTP applications, where any is deployed, instead of server.http; `off` for nowhere.
+    #[arg(long, env = "WISP_HTTP", value_name = "IP:PORT|off")]
+    http: Option<MaybeAddress>,
     /// Listen here for metrics and probes over HTTP instead of server.admin; `off` for nowhere.
     #[arg(long, env = "WISP_ADMIN", value_name = "IP:PORT|off")]
-    admin: Option<AdminAddress>,
+    admin: Option<MaybeAddress>,
     #[command(flatten)]
     placement: PlacementOptions,
 }
 
 /// An address, or none.
 #[derive(Clone, Copy)]
-struct AdminAddress(Option<SocketAddr>);
+struct MaybeAddress(Option<SocketAddr>);
 
-impl std::str::FromStr for AdminAddress {
+impl std::str::FromStr for MaybeAddress {
     type Err = std::net::AddrParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -46,6 +49,7 @@ impl Serve {
         let mut config = self.config.read()?;
         self.placement.apply(&mut config);
         config.server.grpc = self.grpc.unwrap_or(config.server.grpc);
+        config.server.http = self.http.map_or(config.server.http, |http| http.0);
         config.server.admin = self.admin.map_or(config.server.admin, |admin| admin.0);
         let store = options.store()?;
         let (server, registries) = (config.server.clone(), self.config.registries);
@@ -55,7 +59,7 @@ impl Serve {
         };
         until_stopped(&server, start, |engine, server| {
             report(engine);
-            announce(server.grpc_address(), server.admin_address())?;
+            announce(server)?;
             Ok(())
         })
     }
@@ -145,9 +149,11 @@ fn report(engine: &Engine) {
 }
 
 /// One line that programs wait for: the service answers from here on.
-fn announce(grpc: SocketAddr, admin: Option<SocketAddr>) -> std::io::Result<()> {
+fn announce(server: &Server) -> std::io::Result<()> {
     let mut output = std::io::stdout().lock();
-    let admin = admin.map_or(String::new(), |admin| format!(" admin={admin}"));
-    writeln!(output, "listening grpc={grpc}{admin}")?;
+    let other =
+        |name: &str, address: Option<SocketAddr>| address.map_or(String::new(), |address| format!(" {name}={address}"));
+    let (http, admin) = (other("http", server.http_address()), other("admin", server.admin_address()));
+    writeln!(output, "listening grpc={}{admin}{http}", server.grpc_address())?;
     output.flush()
 }

@@ -3,6 +3,7 @@
 mod base;
 mod batching;
 mod bounds;
+mod deployment;
 mod file;
 mod limits;
 mod print;
@@ -17,6 +18,9 @@ use wisp_model_store::PinnedArtifact;
 
 use base::Base;
 pub use batching::BatchingConfig;
+pub use deployment::{
+    DeploymentConfig, DirConfig, EnvConfig, GrantsConfig, InstancesChoice, ModelGrantConfig, TrustConfig,
+};
 pub use limits::{GuestLimits, RequestLimits};
 pub use sessions::SessionsChoice;
 
@@ -59,6 +63,8 @@ pub struct DeviceConfig {
 pub struct ServerConfig {
     /// Where gRPC listens; loopback unless configured otherwise.
     pub grpc: SocketAddr,
+    /// Where HTTP applications are served, if any is deployed; `None` for nowhere.
+    pub http: Option<SocketAddr>,
     /// Where metrics and health checks over HTTP listen; `None` for nowhere.
     pub admin: Option<SocketAddr>,
     /// Bounds of requests.
@@ -92,17 +98,6 @@ pub enum PrecisionChoice {
     Auto,
     /// Exactly this one, or an error.
     Exactly(Precision),
-}
-
-/// `[deployments.NAME]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DeploymentConfig {
-    /// `builtin:NAME`, the path of a `.wasm` file, a pulled artifact (`oci:REF@sha256:DIGEST`), or in a pod `image`.
-    pub guest: String,
-    /// Alias the guest uses → model. This is the grant.
-    pub models: BTreeMap<String, String>,
-    /// Bounds of each instance.
-    pub limits: GuestLimits,
 }
 
 /// Why a configuration cannot be used.
@@ -204,8 +199,8 @@ impl Default for Config {
         let model = ModelConfig { source: DEFAULT_MODEL.to_owned(), ..ModelConfig::default() };
         let embedder = DeploymentConfig {
             guest: format!("{}embedder", crate::BUILTIN_PREFIX),
-            models: BTreeMap::from([("encoder".to_owned(), DEFAULT_MODEL.to_owned())]),
-            limits: GuestLimits::default(),
+            models: BTreeMap::from([("encoder".to_owned(), DEFAULT_MODEL.into())]),
+            ..DeploymentConfig::default()
         };
         Self {
             server: ServerConfig::default(),
@@ -223,7 +218,12 @@ const DEFAULT_MODEL: &str = "all-minilm-l6-v2";
 impl Default for ServerConfig {
     fn default() -> Self {
         let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Self { grpc: loopback(50051), admin: Some(loopback(9090)), limits: RequestLimits::default() }
+        Self {
+            grpc: loopback(50051),
+            http: Some(loopback(8080)),
+            admin: Some(loopback(9090)),
+            limits: RequestLimits::default(),
+        }
     }
 }
 

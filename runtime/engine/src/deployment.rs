@@ -4,15 +4,20 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use wisp_host::{GrantedModel, Grants, Guest, Host, HostConfig, HostError, Limits};
+use tokio::sync::OwnedSemaphorePermit;
+use wisp_host::{GrantedModel, Grants, Guest, GuestKind, Host, HostConfig, Limits, Loading, ModelGrant};
 use wisp_model_store::{Home, PinnedArtifact};
 use wisp_scheduler::HealthState;
 
-use crate::config::{DeploymentConfig, check_guest_file};
+use crate::brought::Brought;
+use crate::config::{DeploymentConfig, InstancesChoice, check_guest_file};
 use crate::estimate::TokenRatio;
+use crate::instances::Instances;
 use crate::metrics::{DeploymentMetrics, Metrics};
-use crate::{BUILTIN_PREFIX, IMAGE_GUEST, PodImage, StartError, builtin};
+use crate::outside::outside;
+use crate::{BUILTIN_PREFIX, EngineError, IMAGE_GUEST, PodImage, StartError, builtin, trust};
 
 /// A deployment in service.
 pub(crate) struct Deployment {
@@ -20,9 +25,23 @@ pub(crate) struct Deployment {
     pub(crate) guest: Guest,
     pub(crate) grants: Arc<Grants>,
     pub(crate) limits: Limits,
+    /// The bound on its instances, if it has one of its own.
+    pub(crate) instances: Option<Instances>,
+    /// For HTTP applications: how the paths begin that it answers.
+    pub(crate) route: Option<String>,
     pub(crate) metrics: DeploymentMetrics,
     /// Tokens a byte of what it is sent.
     pub(crate) ratio: TokenRatio,
+}
+
+/// Where deployments are started: what all of them have in common.
+pub(crate) struct Place<'a> {
+    pub(crate) image: Option<&'a PodImage>,
+    pub(crate) host: &'a Host,
+    pub(crate) home: &'a Home,
+    pub(crate) models: &'a BTreeMap<String, Arc<GrantedModel>>,
+    pub(crate) brought: &'a Arc<Brought>,
+    pub(crate) metrics: &'a Metrics,
 }
 
 /// A deployment, for reports.
@@ -34,6 +53,8 @@ pub struct DeploymentInfo {
     pub guest: String,
     /// Size of the guest's module in bytes.
     pub wasm_bytes: usize,
+    /// What the guest is called as.
+    pub kind: GuestKind,
     /// The granted models: alias and name.
     pub models: Vec<(String, String)>,
 }
@@ -56,26 +77,29 @@ impl Deployment {
         DeploymentHealth { name: self.name.to_string(), problem }
     }
 
-    pub(crate) fn start(
-        name: &str,
-        config: &DeploymentConfig,
-        image: Option<&PodImage>,
-        host: &Host,
-        home: &Home,
-        models: &BTreeMap<String, Arc<GrantedModel>>,
-        metrics: &Metrics,
-    ) -> Result<Self, StartError> {
-        let guest = match (image, config.guest.strip_prefix(BUILTIN_PREFIX)) {
-            (Some(image), _) if config.guest == IMAGE_GUEST => load_image(image, host)?,
-            (_, Some(builtin)) => host.load(&config.guest, builtin_guest(name, builtin)?)?,
-            (_, None) => host.load(&config.guest, &read_guest(name, &guest_path(name, &config.guest, home)?)?)?,
-        };
-        // The configuration was checked: every granted model exists in it, and all of them were started.
-        let granted =
-            config.models.iter().filter_map(|(alias, model)| Some((alias.clone(), models.get(model)?.clone())));
-        let (grants, limits) = (Arc::new(Grants::new(granted)), Limits::from(&config.limits));
-        let (metrics, ratio) = (metrics.deployment(name), TokenRatio::default());
-        Ok(Self { name: name.into(), guest, grants, limits, metrics, ratio })
+    /// Loads and links its guest, and gathers what that may use.
+    ///
+    /// # Errors
+    /// [`StartError`] naming the deployment and what is wrong.
+    pub(crate) fn start(name: &str, config: &DeploymentConfig, place: &Place<'_>) -> Result<Self, StartError> {
+        let guest = load(name, config, place)?;
+        let models = config.models.iter().filter_map(|(alias, grant)| {
+            // The configuration was checked: every granted model exists in it, and all of them were started.
+            let model = Arc::clone(place.models.get(&grant.model)?);
+            let deadline = grant.deadline_ms.map(Duration::from_millis);
+            Some((alias.clone(), ModelGrant { model, max_rows: grant.max_rows, deadline }))
+        });
+        let grants = Grants::new(models).with_outside(outside(name, &config.grants, place.brought)?);
+        Ok(Self {
+            name: name.into(),
+            guest,
+            grants: Arc::new(grants),
+            limits: Limits::from(&config.limits),
+            instances: config.limits.instances.map(|limit| Instances::within(name, limit)),
+            route: config.route.clone(),
+            metrics: place.metrics.deployment(name),
+            ratio: TokenRatio::default(),
+        })
     }
 
     /// Longest text of its models, in tokens; the host's tokenizers cut there.
@@ -84,21 +108,60 @@ impl Deployment {
         self.grants.iter().filter_map(|(_, model)| of_model(model)).max()
     }
 
+    /// A place for one more instance, where the deployment has a bound of its own.
+    pub(crate) fn take_place(&self) -> Result<Option<OwnedSemaphorePermit>, EngineError> {
+        self.instances.as_ref().map(Instances::take).transpose()
+    }
+
     pub(crate) fn info(&self) -> DeploymentInfo {
         DeploymentInfo {
             name: self.name.to_string(),
             guest: self.guest.name().to_owned(),
             wasm_bytes: self.guest.wasm_bytes(),
+            kind: self.guest.kind(),
             models: self.grants.iter().map(|(alias, model)| (alias.to_owned(), model.name.clone())).collect(),
         }
     }
 }
 
-fn load_image(image: &PodImage, host: &Host) -> Result<Guest, HostError> {
-    match &image.code {
-        Some(code) => host.load_with_code(IMAGE_GUEST, &image.wasm, code),
-        None => host.load(IMAGE_GUEST, &image.wasm),
+/// The guest, if it is the one that may be compiled.
+fn load(name: &str, config: &DeploymentConfig, place: &Place<'_>) -> Result<Guest, StartError> {
+    let limits = &config.limits;
+    let trusted = |file: Option<&Path>, wasm: &[u8]| {
+        trust::check(&config.trust, file, wasm).map_err(|source| StartError::Trust {
+            deployment: name.to_owned(),
+            guest: config.guest.clone(),
+            source,
+        })
+    };
+    let mut loading = Loading {
+        code: None,
+        is_metered: limits.fuel.is_some(),
+        compile_limit: Some(Duration::from_millis(limits.compile_ms)),
+        max_module_bytes: Some(limits.module_bytes),
+    };
+    let guest = match (place.image, config.guest.strip_prefix(BUILTIN_PREFIX)) {
+        (Some(image), _) if config.guest == IMAGE_GUEST => {
+            trusted(None, &image.wasm)?;
+            loading.code = image.code.as_ref();
+            place.host.load_as(IMAGE_GUEST, &image.wasm, loading)?
+        }
+        (_, Some(builtin)) => {
+            let wasm = builtin_guest(name, builtin)?;
+            trusted(None, wasm)?;
+            place.host.load_as(&config.guest, wasm, loading)?
+        }
+        (_, None) => {
+            let path = guest_path(name, &config.guest, place.home)?;
+            let wasm = read_guest(name, &path)?;
+            trusted(Some(&path), &wasm)?;
+            place.host.load_as(&config.guest, &wasm, loading)?
+        }
+    };
+    if guest.kind() == GuestKind::Program {
+        return Err(StartError::Program { deployment: name.to_owned(), guest: config.guest.clone() });
     }
+    Ok(if config.instances == InstancesChoice::Reuse { guest.reusing() } else { guest })
 }
 
 fn builtin_guest(deployment: &str, guest: &str) -> Result<&'static [u8], StartError> {

@@ -1,21 +1,27 @@
 //! The engine itself: started from a configuration, asked for embeddings, drained.
 
+mod http;
+
+pub use http::HttpRequest;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use wisp_host::{AotCache, CallTimes, EmbedCall, EmbedInputs, Embedded, GrantedModel, Host, HostConfig};
-use wisp_model_store::{Home, Progress, Store};
-use wisp_scheduler::{Admission, Announced, Caller, Origin, Tenant};
+use wisp_host::{AotCache, CallTimes, EmbedCall, EmbedInputs, Embedded, GrantedModel, Host, HostConfig, Terms};
+use wisp_model_store::{Progress, Store};
+use wisp_scheduler::{Admission, Announced, Caller, Lane, Origin, Permit, Tenant};
 
-use crate::deployment::{Deployment, DeploymentHealth};
+use crate::brought::Brought;
+use crate::deployment::{Deployment, DeploymentHealth, Place};
 use crate::door::Door;
 use crate::metrics::{Answered, Metrics, RefusalStage};
 use crate::model::Models;
 use crate::request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
 use crate::room;
+use crate::routes::Routes;
 use crate::tenants::Tenants;
 use crate::{BatchRecord, Config, DeploymentInfo, EngineError, ModelInfo, PodImage, RequestLimits, StartError};
 
@@ -37,6 +43,7 @@ struct Shared {
     limits: RequestLimits,
     admission: Admission,
     door: Door,
+    routes: Routes,
     tenants: Tenants,
     metrics: Metrics,
     is_draining: AtomicBool,
@@ -86,11 +93,15 @@ impl Engine {
             models.insert(name.clone(), granted);
             reports.push(report);
         }
-        let deployments = start_deployments(&config, image, &host, store.home(), &models, &metrics)?;
+        let brought = Brought::new(store, metrics.scheduler.clone());
+        let place =
+            Place { image, host: &host, home: store.home(), models: &models, brought: &brought, metrics: &metrics };
+        let deployments = start_deployments(&config, &place)?;
         metrics.loaded(&reports);
         let limits = config.server.limits;
         let shared = Shared {
             door: Door::before(&deployments),
+            routes: http::routes(&deployments)?,
             deployments,
             models: reports,
             admission: Admission::new(limits.inflight_requests as usize),
@@ -123,27 +134,21 @@ impl Engine {
     ) -> Result<EmbedResponse, EngineError> {
         let shared = &*self.shared;
         let tenant = request.tenant.as_ref().unwrap_or(shared.tenants.anonymous());
-        // Admitted before the drain flag is read: a request that saw the flag unset is counted by those who wait.
-        let permit = shared.admission.admit(request.lane, tenant);
-        let _permit =
-            permit.inspect_err(|error| shared.metrics.refused_a_place(error)).map_err(EngineError::Admission)?;
-        if shared.is_draining.load(Ordering::SeqCst) {
-            return Err(EngineError::Draining);
-        }
+        let _permit = self.admit(request.lane, tenant)?;
         request.check(&shared.limits)?;
         let caller = Caller { lane: request.lane, tenant: tenant.clone(), origin: Origin::default() };
         let announced = announce(deployment, &request, &caller, arrived_at)?;
         let (count, bytes) = (request.texts.len(), request.texts.iter().map(String::len).sum());
-        let call = EmbedCall {
+        let terms = Terms {
             deployment: Arc::clone(&deployment.name),
             grants: Arc::clone(&deployment.grants),
             limits: deployment.limits,
             deadline: request.deadline,
             caller,
             announced,
-            inputs: EmbedInputs::Texts(request.texts),
-            options: request.options,
         };
+        let call = EmbedCall { terms, inputs: EmbedInputs::Texts(request.texts), options: request.options };
+        let _place = deployment.take_place()?;
         let living = deployment.metrics.instance();
         let embedded = deployment.guest.embed(call).await?;
         drop(living);
@@ -154,6 +159,19 @@ impl Engine {
         let answered = Answered { total: response.times.total, guest: response.times.guest, start };
         shared.metrics.answered(&deployment.metrics, &answered);
         Ok(response)
+    }
+
+    /// A place in the engine for a request, unless it shuts down.
+    fn admit(&self, lane: Lane, tenant: &Tenant) -> Result<Permit, EngineError> {
+        let shared = &*self.shared;
+        // Admitted before the drain flag is read: a request that saw the flag unset is counted by those who wait.
+        let permit = shared.admission.admit(lane, tenant);
+        let permit =
+            permit.inspect_err(|error| shared.metrics.refused_a_place(error)).map_err(EngineError::Admission)?;
+        match shared.is_draining.load(Ordering::SeqCst) {
+            true => Err(EngineError::Draining),
+            false => Ok(permit),
+        }
     }
 
     /// Refuses a request of which nothing is known but who sends it and until when, if it would be refused whatever it is. What
@@ -264,26 +282,22 @@ impl Engine {
 }
 
 fn host_config(config: &Config, store: &Store) -> HostConfig {
-    let memory_bytes = config.deployments.values().map(|deployment| deployment.limits.memory_bytes).max();
+    let limits = || config.deployments.values().map(|deployment| &deployment.limits);
+    let memory_bytes = limits().map(|limits| limits.memory_bytes).max();
+    let table_elements = limits().map(|limits| limits.table_elements).max();
     let defaults = HostConfig::default();
     HostConfig {
         max_instances: config.server.limits.inflight_requests,
         max_memory_bytes: memory_bytes.unwrap_or(defaults.max_memory_bytes),
+        max_table_elements: table_elements.unwrap_or(defaults.max_table_elements),
         aot_cache: store.may_write().then(|| AotCache::at(store.home().aot())),
         ..defaults
     }
 }
 
-fn start_deployments(
-    config: &Config,
-    image: Option<&PodImage>,
-    host: &Host,
-    home: &Home,
-    models: &BTreeMap<String, Arc<GrantedModel>>,
-    metrics: &Metrics,
-) -> Result<BTreeMap<String, Deployment>, StartError> {
+fn start_deployments(config: &Config, place: &Place<'_>) -> Result<BTreeMap<String, Deployment>, StartError> {
     let started = config.deployments.iter().map(|(name, deployment)| {
-        let deployment = Deployment::start(name, deployment, image, host, home, models, metrics)?;
+        let deployment = Deployment::start(name, deployment, place)?;
         Ok((name.clone(), deployment))
     });
     started.collect()

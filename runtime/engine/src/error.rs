@@ -8,8 +8,8 @@ use wisp_host::{CallError, HostError};
 use wisp_model_store::StoreError;
 use wisp_scheduler::ScheduleError;
 
-use crate::RefusalStage;
 use crate::room::{self, ModelNeed};
+use crate::{RefusalStage, TrustError};
 
 /// When a caller that found every place taken may try again: requests take some ten milliseconds.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
@@ -94,6 +94,37 @@ pub enum StartError {
         /// What there is.
         available: String,
     },
+    /// The module is not the one that may run.
+    #[error("deployment `{deployment}`: guest {guest} is not trusted: {source}")]
+    Trust {
+        /// The deployment.
+        deployment: String,
+        /// Its guest.
+        guest: String,
+        /// Why.
+        source: TrustError,
+    },
+    /// The guest is a program, which answers no requests.
+    #[error(
+        "deployment `{deployment}`: guest {guest} is a program, which runs once and answers no requests; run it with `wisp run`"
+    )]
+    Program {
+        /// The deployment.
+        deployment: String,
+        /// Its guest.
+        guest: String,
+    },
+    /// Something that is granted cannot be given.
+    #[error("deployment `{deployment}`: {reason}")]
+    Grant {
+        /// The deployment.
+        deployment: String,
+        /// What, and why.
+        reason: String,
+    },
+    /// Two applications answer the same paths, or one none at all.
+    #[error("{0}")]
+    Route(String),
     /// The host or a guest cannot be set up.
     #[error(transparent)]
     Host(#[from] HostError),
@@ -151,6 +182,20 @@ pub enum EngineError {
         /// The bound.
         limit: usize,
     },
+    /// No application answers this path.
+    #[error("no application answers {path}; see `route` under [deployments.NAME]")]
+    NoApplication {
+        /// The path.
+        path: String,
+    },
+    /// The deployment has as many instances as it may.
+    #[error("deployment `{deployment}`: all {limit} instances are in use (limits.instances); try again later")]
+    Instances {
+        /// The deployment.
+        deployment: String,
+        /// The bound.
+        limit: u32,
+    },
     /// The engine is shutting down.
     #[error("the server is shutting down; try another one")]
     Draining,
@@ -193,6 +238,7 @@ impl EngineError {
             Self::Call(CallError::Overloaded { retry_after, .. }) => Some(*retry_after),
             Self::Admission(ScheduleError::Overloaded { wait, .. }) => Some(*wait),
             Self::Admission(ScheduleError::Full { .. } | ScheduleError::Quota { .. })
+            | Self::Instances { .. }
             | Self::Call(CallError::Instances { .. }) => Some(RETRY_AFTER),
             _ => None,
         }
@@ -202,7 +248,8 @@ impl EngineError {
 impl Kinded for EngineError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::UnknownDeployment { .. } => ErrorKind::NotFound,
+            Self::UnknownDeployment { .. } | Self::NoApplication { .. } => ErrorKind::NotFound,
+            Self::Instances { .. } => ErrorKind::ResourceExhausted,
             Self::AmbiguousDeployment { .. } | Self::NoTexts | Self::EmptyText { .. } => ErrorKind::InvalidArgument,
             Self::TooManyTexts { .. } | Self::TextTooLong { .. } => ErrorKind::TooLarge,
             Self::Draining => ErrorKind::Unavailable,

@@ -20,6 +20,7 @@
 
 #![forbid(unsafe_code)]
 
+mod brought;
 mod builtin;
 mod calibrate;
 mod cgroup;
@@ -30,29 +31,36 @@ mod engine;
 mod error;
 mod estimate;
 mod import;
+mod instances;
 mod libraries;
 mod metrics;
 mod model;
+mod outside;
 mod pod;
+mod program;
 mod proof;
 mod request;
 mod room;
+mod routes;
 mod tenants;
+mod trust;
 
 pub use builtin::{BUILTIN_PREFIX, guest as builtin_guest};
 pub use calibrate::{CalibrationError, calibrate};
 pub use config::{
-    BatchingConfig, Config, ConfigError, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, PrecisionChoice,
-    RequestLimits, ServerConfig, SessionsChoice, TenantConfig,
+    BatchingConfig, Config, ConfigError, DeploymentConfig, DeviceConfig, DirConfig, EnvConfig, GrantsConfig,
+    GuestLimits, InstancesChoice, ModelConfig, ModelGrantConfig, PrecisionChoice, RequestLimits, ServerConfig,
+    SessionsChoice, TenantConfig, TrustConfig,
 };
 pub use deployment::{DeploymentHealth, DeploymentInfo};
-pub use engine::Engine;
+pub use engine::{Engine, HttpRequest};
 pub use error::{EngineError, StartError};
 pub use import::{ImportError, ImportRequest, Imported, import};
 pub use libraries::{devices, is_bundled, probe_backend, use_probe_program};
 pub use metrics::RefusalStage;
 pub use model::{ModelInfo, ProvenFile, Warmed, prove_model, warm_model};
 pub use pod::{IMAGE_GUEST, PodImage};
+pub use program::{Program, ProgramConfig};
 pub use proof::batching::{BatchingProof, Verdict};
 pub use proof::cache::{Outcome, ProofRecord};
 pub use proof::golden::GoldenProof;
@@ -61,8 +69,10 @@ pub use proof::{Proof, ProofError, SideBySide, proofs};
 pub use request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
 pub use room::ModelNeed;
 pub use tenants::ANONYMOUS;
+pub use trust::TrustError;
 pub use wisp_host::{
-    AotCache, CallError, CodeFile, HostConfig, HostError, InheritError, check_node_cache, compile as compile_guest,
-    forget_environment, take_sealed,
+    AotCache, CallError, Captured, CodeFile, GuestBody, GuestBodyError, GuestKind, HostConfig, HostError, HttpGrant,
+    InheritError, ProgramEnd, Streams, TensorTypes, check_node_cache, compile as compile_guest, forget_environment,
+    kind_of as guest_kind, take_sealed,
 };
 pub use wisp_scheduler::{BatchRecord, BatchShare, Lane, Tenant};

@@ -21,6 +21,10 @@ use crate::{EngineError, ModelInfo};
 use refusal::RefusalSeconds;
 pub use refusal::RefusalStage;
 
+/// What was asked for, as a label.
+const EMBED: &str = "embed";
+const HTTP: &str = "http";
+
 /// All figures of an engine.
 pub(crate) struct Metrics {
     registry: Mutex<Registry>,
@@ -74,6 +78,7 @@ pub(crate) struct Living(Gauge);
 pub(crate) struct DeploymentMetrics {
     deployment: String,
     ok: Counter,
+    ok_http: Counter,
     seconds: Histogram,
     guest_seconds: Histogram,
     guest_start_seconds: Histogram,
@@ -139,7 +144,8 @@ impl Metrics {
         let labels = DeploymentLabels { deployment: name.to_owned() };
         DeploymentMetrics {
             deployment: name.to_owned(),
-            ok: self.requests.get_or_create_owned(&request(name, "ok")),
+            ok: self.requests.get_or_create_owned(&request(name, EMBED, "ok")),
+            ok_http: self.requests.get_or_create_owned(&request(name, HTTP, "ok")),
             seconds: self.seconds.get_or_create_owned(&labels),
             guest_seconds: self.guest_seconds.get_or_create_owned(&labels),
             guest_start_seconds: self.guest_start_seconds.get_or_create_owned(&labels),
@@ -158,8 +164,22 @@ impl Metrics {
     /// A request failed. Deployments that do not exist share one name: clients must not be able to make up series.
     pub(crate) fn failed(&self, deployment: Option<&DeploymentMetrics>, error: &EngineError) {
         let name = deployment.map_or("", |deployment| deployment.deployment.as_str());
-        self.requests.get_or_create(&request(name, code(error.kind()))).inc();
-        if let EngineError::Call(CallError::Instances { .. }) = error {
+        self.count(name, EMBED, error);
+    }
+
+    /// An application answered; what it answered is its own business.
+    pub(crate) fn answered_http(&self, deployment: &DeploymentMetrics) {
+        deployment.ok_http.inc();
+    }
+
+    /// An application did not answer.
+    pub(crate) fn failed_http(&self, deployment: &DeploymentMetrics, error: &EngineError) {
+        self.count(&deployment.deployment, HTTP, error);
+    }
+
+    fn count(&self, deployment: &str, method: &'static str, error: &EngineError) {
+        self.requests.get_or_create(&request(deployment, method, code(error.kind()))).inc();
+        if let EngineError::Instances { .. } | EngineError::Call(CallError::Instances { .. }) = error {
             self.rejections.instances.inc();
         }
     }
@@ -206,7 +226,7 @@ impl Rejections {
             inflight: scheduler.rejected(RejectReason::Inflight),
             overloaded: scheduler.rejected(RejectReason::Overloaded),
             instances: scheduler.rejected(RejectReason::Instances),
-            at_door: requests.get_or_create_owned(&request("", code(ErrorKind::ResourceExhausted))),
+            at_door: requests.get_or_create_owned(&request("", EMBED, code(ErrorKind::ResourceExhausted))),
         }
     }
 }
@@ -225,8 +245,8 @@ impl Drop for Living {
     }
 }
 
-fn request(deployment: &str, code: &'static str) -> RequestLabels {
-    RequestLabels { deployment: deployment.to_owned(), method: "embed", code }
+fn request(deployment: &str, method: &'static str, code: &'static str) -> RequestLabels {
+    RequestLabels { deployment: deployment.to_owned(), method, code }
 }
 
 /// The kind as a label, in the words of gRPC.

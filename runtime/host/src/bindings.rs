@@ -5,6 +5,7 @@ wasmtime::component::bindgen!({
     world: "wisp:inference/embedder",
     imports: {
         "wasi:nn/inference@0.2.0-rc-2024-10-28.[method]graph-execution-context.compute": async | trappable,
+        "wasi:nn/graph@0.2.0-rc-2024-10-28.load": async | trappable,
         "wisp:inference/tokenizer@0.1.0.encode": async | trappable,
         default: trappable,
     },

@@ -10,11 +10,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use wasmtime::Engine;
 use wasmtime::component::Component;
+use wasmtime::{Engine, Module};
 
-use crate::guest::check_is_component;
-use crate::sandbox::engine_config;
+use crate::compile::{compile, precompile};
+use crate::compiled::{Compiled, ModuleKind};
+use crate::pool::engine_config;
 use crate::{HostConfig, HostError};
 
 /// Bytes of the digest that a file starts with.
@@ -22,7 +23,7 @@ const DIGEST_BYTES: usize = 32;
 
 /// Code in the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct KeptCode {
     /// Its file.
     pub path: PathBuf,
     /// Whether it was there before, and of use.
@@ -46,31 +47,36 @@ impl AotCache {
     ///
     /// # Errors
     /// [`HostError`] naming what is wrong with the module, or why the code cannot be kept.
-    pub fn keep(&self, name: &str, wasm: &[u8], memory_bytes: usize) -> Result<Kept, HostError> {
+    pub fn keep(&self, name: &str, wasm: &[u8], memory_bytes: usize) -> Result<KeptCode, HostError> {
         let config = HostConfig { max_instances: 1, max_memory_bytes: memory_bytes, ..HostConfig::default() };
-        check_is_component(name, wasm, config.max_module_bytes)?;
+        let kind = ModuleKind::detect(name, wasm, config.max_module_bytes)?;
         let engine = Engine::new(&engine_config(&config)).map_err(|error| HostError::Engine(format!("{error:#}")))?;
         let path = self.path(&engine, wasm);
-        if self.read(&engine, &path).is_some() {
-            return Ok(Kept { path, was_there: true });
+        if self.read(&engine, kind, &path).is_some() {
+            return Ok(KeptCode { path, was_there: true });
         }
-        let broken = |reason| HostError::Compile { guest: name.to_owned(), reason };
-        let code = engine.precompile_component(wasm).map_err(|error| broken(format!("{error:#}")))?;
+        let code = precompile(&engine, name, kind, wasm)?;
         let written = self.write(&path, &code);
         written.map_err(|source| HostError::Keep { path: path.clone(), source })?;
-        Ok(Kept { path, was_there: false })
+        Ok(KeptCode { path, was_there: false })
     }
 
-    /// The compiled component of `wasm`, from the cache or freshly compiled and then kept.
+    /// The code of `wasm`, from the cache or freshly compiled and then kept.
     ///
     /// A cache that cannot be used costs time, not service: it is logged, and the guest is compiled.
-    pub(crate) fn component(&self, engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Component> {
+    pub(crate) fn compiled(
+        &self,
+        engine: &Engine,
+        name: &str,
+        kind: ModuleKind,
+        wasm: &[u8],
+    ) -> Result<Compiled, HostError> {
         let path = self.path(engine, wasm);
-        if let Some(component) = self.read(engine, &path) {
-            return Ok(component);
+        if let Some(compiled) = self.read(engine, kind, &path) {
+            return Ok(compiled);
         }
-        let component = Component::from_binary(engine, wasm)?;
-        match component.serialize() {
+        let compiled = compile(engine, name, kind, wasm)?;
+        match compiled.serialize() {
             Ok(code) => {
                 if let Err(error) = self.write(&path, &code) {
                     tracing::warn!(%error, path = %path.display(), "compiled code cannot be kept; it is compiled anew next time");
@@ -78,7 +84,7 @@ impl AotCache {
             }
             Err(error) => tracing::warn!(%error, "compiled code cannot be serialised"),
         }
-        Ok(component)
+        Ok(compiled)
     }
 
     fn path(&self, engine: &Engine, wasm: &[u8]) -> PathBuf {
@@ -89,7 +95,7 @@ impl AotCache {
     }
 
     #[expect(unsafe_code, reason = "wasmtime cannot prove that machine code on disk is what it wrote")]
-    fn read(&self, engine: &Engine, path: &Path) -> Option<Component> {
+    fn read(&self, engine: &Engine, kind: ModuleKind, path: &Path) -> Option<Compiled> {
         if !path.exists() {
             return None;
         }
@@ -107,8 +113,14 @@ impl AotCache {
         // SAFETY: these are the bytes that `write` below was given: the digest says so, the file lies in the engine's own
         // folder, both belong to this user, and nobody else can write to them (`check_private`). wasmtime checks version and
         // settings once more.
-        match unsafe { Component::deserialize(engine, code) } {
-            Ok(component) => Some(component),
+        let read = unsafe {
+            match kind {
+                ModuleKind::Component => Component::deserialize(engine, code).map(Compiled::Component),
+                ModuleKind::Core => Module::deserialize(engine, code).map(Compiled::Module),
+            }
+        };
+        match read {
+            Ok(compiled) => Some(compiled),
             Err(error) => {
                 tracing::warn!(%error, path = %path.display(), "compiled code cannot be used; the guest is compiled anew");
                 None
@@ -181,6 +193,10 @@ mod tests {
     /// The smallest component: magic bytes, version, layer.
     const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
+    fn compiled(cache: &AotCache, engine: &Engine) -> Result<Compiled, HostError> {
+        cache.compiled(engine, "test", ModuleKind::Component, EMPTY_COMPONENT)
+    }
+
     fn compiled_file(folder: &Path) -> PathBuf {
         let mut files = std::fs::read_dir(folder).expect("the folder was made");
         files.next().expect("one file was written").expect("readable").path()
@@ -191,10 +207,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("temporary folder");
         let cache = AotCache::at(folder.path().join("aot"));
         let engine = Engine::default();
-        cache.component(&engine, EMPTY_COMPONENT).expect("compiles");
+        compiled(&cache, &engine).expect("compiles");
         let path = compiled_file(&folder.path().join("aot"));
-        assert!(cache.read(&engine, &path).is_some());
-        cache.component(&engine, EMPTY_COMPONENT).expect("is read back");
+        assert!(cache.read(&engine, ModuleKind::Component, &path).is_some());
+        compiled(&cache, &engine).expect("is read back");
     }
 
     #[test]
@@ -207,7 +223,7 @@ mod tests {
         let host = HostConfig { max_instances: 2, aot_cache: Some(cache.clone()), ..HostConfig::default() };
         let engine = Engine::new(&engine_config(&host)).expect("an engine");
         assert_eq!(cache.path(&engine, EMPTY_COMPONENT), kept.path);
-        assert!(cache.read(&engine, &kept.path).is_some());
+        assert!(cache.read(&engine, ModuleKind::Component, &kept.path).is_some());
     }
 
     #[test]
@@ -215,14 +231,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("temporary folder");
         let cache = AotCache::at(folder.path().join("aot"));
         let engine = Engine::default();
-        cache.component(&engine, EMPTY_COMPONENT).expect("compiles");
+        compiled(&cache, &engine).expect("compiles");
         let path = compiled_file(&folder.path().join("aot"));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).expect("our file");
-        assert!(cache.read(&engine, &path).is_none());
+        assert!(cache.read(&engine, ModuleKind::Component, &path).is_none());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("our file");
         std::fs::set_permissions(folder.path().join("aot"), std::fs::Permissions::from_mode(0o777)).expect("ours");
-        assert!(cache.read(&engine, &path).is_none());
-        cache.component(&engine, EMPTY_COMPONENT).expect("is compiled anew");
+        assert!(cache.read(&engine, ModuleKind::Component, &path).is_none());
+        compiled(&cache, &engine).expect("is compiled anew");
     }
 
     #[test]
@@ -230,12 +246,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("temporary folder");
         let cache = AotCache::at(folder.path().join("aot"));
         let engine = Engine::default();
-        cache.component(&engine, EMPTY_COMPONENT).expect("compiles");
+        compiled(&cache, &engine).expect("compiles");
         let path = compiled_file(&folder.path().join("aot"));
         for damage in [&b""[..], b"not code at all"] {
             std::fs::write(&path, damage).expect("our file");
-            assert!(cache.read(&engine, &path).is_none());
-            cache.component(&engine, EMPTY_COMPONENT).expect("is compiled anew");
+            assert!(cache.read(&engine, ModuleKind::Component, &path).is_none());
+            compiled(&cache, &engine).expect("is compiled anew");
         }
     }
 
@@ -244,17 +260,17 @@ mod tests {
         let folder = tempfile::tempdir().expect("temporary folder");
         let cache = AotCache::at(folder.path().join("aot"));
         let engine = Engine::default();
-        cache.component(&engine, EMPTY_COMPONENT).expect("compiles");
+        compiled(&cache, &engine).expect("compiles");
         let path = compiled_file(&folder.path().join("aot"));
         let good = std::fs::read(&path).expect("readable");
         for index in (0..good.len()).step_by(97) {
             let mut damaged = good.clone();
             damaged[index] ^= 1;
             std::fs::write(&path, damaged).expect("our file");
-            assert!(cache.read(&engine, &path).is_none(), "byte {index}");
+            assert!(cache.read(&engine, ModuleKind::Component, &path).is_none(), "byte {index}");
         }
-        cache.component(&engine, EMPTY_COMPONENT).expect("is compiled anew");
-        assert!(cache.read(&engine, &path).is_some(), "and kept");
+        compiled(&cache, &engine).expect("is compiled anew");
+        assert!(cache.read(&engine, ModuleKind::Component, &path).is_some(), "and kept");
     }
 
     #[test]
@@ -263,6 +279,6 @@ mod tests {
         let file = folder.path().join("file");
         std::fs::write(&file, b"").expect("written");
         let cache = AotCache::at(file.join("aot"));
-        cache.component(&Engine::default(), EMPTY_COMPONENT).expect("compiles all the same");
+        compiled(&cache, &Engine::default()).expect("compiles all the same");
     }
 }

@@ -14,8 +14,9 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::guest::check_is_component;
-use crate::sandbox::engine_config;
+use crate::compile::precompile;
+use crate::compiled::ModuleKind;
+use crate::pool::engine_config;
 use crate::{HostConfig, HostError};
 
 const MAGIC: &[u8; 16] = b"wisp-code-seal-1";
@@ -41,11 +42,9 @@ pub struct CodeFile {
 /// [`HostError`] naming what is wrong with the module.
 pub fn compile(name: &str, wasm: &[u8], memory_bytes: usize) -> Result<Vec<u8>, HostError> {
     let config = HostConfig { max_instances: 1, max_memory_bytes: memory_bytes, ..HostConfig::default() };
-    check_is_component(name, wasm, config.max_module_bytes)?;
+    let kind = ModuleKind::detect(name, wasm, config.max_module_bytes)?;
     let engine = Engine::new(&engine_config(&config)).map_err(|error| HostError::Engine(format!("{error:#}")))?;
-    let compiled = engine.precompile_component(wasm);
-    let mut code =
-        compiled.map_err(|error| HostError::Compile { guest: name.to_owned(), reason: format!("{error:#}") })?;
+    let mut code = precompile(&engine, name, kind, wasm)?;
     let digest = Sha256::digest(&code);
     code.extend_from_slice(MAGIC);
     code.extend_from_slice(&Sha256::digest(wasm));

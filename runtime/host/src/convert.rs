@@ -1,11 +1,13 @@
-//! Between the types of WIT and those of the core. The table of error codes is the host's only one.
+//! Between the types of guests' interfaces and those of the core. The tables of error codes are the host's only ones.
 
 use wisp_core::{DataType, ErrorKind, Pooling};
 
 use crate::bindings::wasi::nn::errors::ErrorCode;
+use crate::bindings::wasi::nn::graph as wit;
 use crate::bindings::wasi::nn::tensor::TensorType;
 use crate::bindings::wisp::inference::models::Pooling as WitPooling;
 use crate::bindings::wisp::inference::types::ErrorKind as WitErrorKind;
+use crate::loading::{ExecutionTarget, GraphEncoding};
 
 pub(crate) fn data_type(ty: TensorType) -> DataType {
     match ty {
@@ -28,6 +30,26 @@ pub(crate) fn tensor_type(data_type: DataType) -> TensorType {
         DataType::U8 => TensorType::U8,
         DataType::I32 => TensorType::I32,
         DataType::I64 => TensorType::I64,
+    }
+}
+
+pub(crate) fn encoding(encoding: wit::GraphEncoding) -> GraphEncoding {
+    match encoding {
+        wit::GraphEncoding::Openvino => GraphEncoding::OpenVino,
+        wit::GraphEncoding::Onnx => GraphEncoding::Onnx,
+        wit::GraphEncoding::Tensorflow => GraphEncoding::TensorFlow,
+        wit::GraphEncoding::Pytorch => GraphEncoding::PyTorch,
+        wit::GraphEncoding::Tensorflowlite => GraphEncoding::TensorFlowLite,
+        wit::GraphEncoding::Ggml => GraphEncoding::Ggml,
+        wit::GraphEncoding::Autodetect => GraphEncoding::Autodetect,
+    }
+}
+
+pub(crate) fn target(target: wit::ExecutionTarget) -> ExecutionTarget {
+    match target {
+        wit::ExecutionTarget::Cpu => ExecutionTarget::Cpu,
+        wit::ExecutionTarget::Gpu => ExecutionTarget::Gpu,
+        wit::ExecutionTarget::Tpu => ExecutionTarget::Tpu,
     }
 }
 

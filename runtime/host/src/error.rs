@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use wisp_core::{ErrorKind, Kinded};
 
+use crate::GuestKind;
+
 /// Why a host or a guest could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// The Wasm engine could not be made with this configuration.
     #[error("the Wasm engine cannot be set up: {0}")]
     Engine(String),
-    /// The file is no component.
-    #[error("guest `{guest}` is not a WebAssembly component: {reason}")]
-    NotAComponent {
+    /// The file is no module.
+    #[error("guest `{guest}` is not a WebAssembly module: {reason}")]
+    NotAModule {
         /// The guest.
         guest: String,
         /// What it is instead, and the remedy.
@@ -34,6 +36,22 @@ pub enum HostError {
         /// The guest.
         guest: String,
         /// The compiler's message.
+        reason: String,
+    },
+    /// Compiling takes too long.
+    #[error("guest `{guest}` is not compiled after {} ms (limits.compile_ms); raise the limit, or compile it ahead with `wisp compile`", .limit.as_millis())]
+    CompileTime {
+        /// The guest.
+        guest: String,
+        /// The bound.
+        limit: Duration,
+    },
+    /// Its own initialisation failed.
+    #[error("guest `{guest}` cannot be initialised ahead of its first call: {reason}")]
+    Initialize {
+        /// The guest.
+        guest: String,
+        /// What happened.
         reason: String,
     },
     /// Its code cannot be kept.
@@ -59,7 +77,10 @@ impl Kinded for HostError {
         match self {
             Self::Engine(_) | Self::Keep { .. } => ErrorKind::Internal,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
-            Self::NotAComponent { .. } | Self::Compile { .. } | Self::Link { .. } => ErrorKind::InvalidArgument,
+            Self::CompileTime { .. } => ErrorKind::DeadlineExceeded,
+            Self::NotAModule { .. } | Self::Compile { .. } | Self::Initialize { .. } | Self::Link { .. } => {
+                ErrorKind::InvalidArgument
+            }
         }
     }
 }
@@ -109,6 +130,42 @@ pub enum CallError {
         /// The bound.
         limit: usize,
     },
+    /// The guest computed more than it may.
+    #[error("deployment `{deployment}`: the guest used up its {limit} units of fuel (limits.fuel)")]
+    Fuel {
+        /// The deployment.
+        deployment: String,
+        /// The bound.
+        limit: u64,
+    },
+    /// The guest passed more to the host in one call than it may.
+    #[error(
+        "deployment `{deployment}`: the guest passed more than {limit_bytes} bytes to the host in one call (limits.hostcall_bytes)"
+    )]
+    HostcallBytes {
+        /// The deployment.
+        deployment: String,
+        /// The bound.
+        limit_bytes: usize,
+    },
+    /// The guest is made for other calls.
+    #[error("deployment `{deployment}`: the guest is {kind}, not one that {what}")]
+    WrongKind {
+        /// The deployment.
+        deployment: String,
+        /// What it is.
+        kind: GuestKind,
+        /// What it should do.
+        what: String,
+    },
+    /// Something that is granted cannot be given.
+    #[error("deployment `{deployment}`: {reason}")]
+    Granting {
+        /// The deployment.
+        deployment: String,
+        /// What, and why.
+        reason: String,
+    },
     /// The time limit of the deployment passed.
     #[error(
         "deployment `{deployment}`: no answer within {} ms (limits.wall_ms), of which the guest waited {} ms for its models",
@@ -152,12 +209,22 @@ pub enum CallError {
     },
 }
 
+impl CallError {
+    /// What keeps the host from giving a guest what it was granted.
+    pub(crate) fn granting(deployment: &str, error: &std::io::Error) -> Self {
+        Self::Granting { deployment: deployment.to_owned(), reason: error.to_string() }
+    }
+}
+
 impl Kinded for CallError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Guest { kind, .. } => *kind,
             Self::Trap { .. } | Self::Result { .. } => ErrorKind::Internal,
             Self::Memory { .. } | Self::TensorBytes { .. } | Self::Handles { .. } => ErrorKind::ResourceExhausted,
+            Self::Fuel { .. } | Self::HostcallBytes { .. } => ErrorKind::ResourceExhausted,
+            Self::WrongKind { .. } => ErrorKind::Unsupported,
+            Self::Granting { .. } => ErrorKind::Unavailable,
             Self::Instances { .. } | Self::Overloaded { .. } => ErrorKind::ResourceExhausted,
             Self::Wall { .. } | Self::Deadline { .. } => ErrorKind::DeadlineExceeded,
         }

@@ -1,88 +1,195 @@
-//! A guest: a component that is compiled, checked and linked, ready to be instantiated in microseconds.
+//! A guest: a module that is compiled, checked and linked, ready to be instantiated in microseconds.
 
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
-use wasmtime::{Engine, Precompiled};
+use wasmtime::{Engine, InstancePre, Module, Store, UpdateDeadline};
+use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wisp_scheduler::Origin;
 
+use crate::account::Account;
 use crate::bindings::EmbedderPre;
+use crate::compiled::Compiled;
+use crate::core_state::CoreState;
 use crate::epoch::EpochTicker;
+use crate::keep::Kept;
+use crate::sandbox::Flavour;
 use crate::state::State;
-use crate::{CodeFile, Host, HostError};
+use crate::{HostError, exports, offer};
 
-/// A loaded guest. Cheap to clone.
+/// A loaded guest. Cheap to clone; clones share the instances that are kept.
 #[derive(Clone)]
 pub struct Guest {
-    pub(crate) engine: Engine,
-    pub(crate) embedder: EmbedderPre<State>,
+    pub(crate) loaded: Arc<Loaded>,
+    /// Where its instances wait for the next request, if they do.
+    pub(crate) kept: Option<Arc<Kept>>,
+}
+
+/// What a guest is made to be called as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuestKind {
+    /// A component that exports `wisp:inference/embedding`.
+    Embedder,
+    /// A component that exports `wasi:http/incoming-handler`.
+    Http,
+    /// A program: a component that exports `wasi:cli/run`, or a core module of WASI preview 1.
+    Program,
+}
+
+/// What all clones of a guest share.
+pub(crate) struct Loaded {
+    pub(crate) shape: Shape,
     pub(crate) max_instances: u32,
-    name: Arc<str>,
+    engine: Engine,
+    name: Box<str>,
     wasm_bytes: usize,
     origin: Origin,
+    is_metered: bool,
     /// A guest outlives the host it came from, and its time limit needs the epoch to go on.
     pub(crate) ticker: Arc<EpochTicker>,
 }
 
+/// A guest linked as what it is.
+pub(crate) enum Shape {
+    Embedder(EmbedderPre<State>),
+    Http(ProxyPre<State>),
+    Command(CommandPre<State>),
+    Core(InstancePre<CoreState>),
+}
+
+/// Data of a store that knows its account.
+pub(crate) trait HasAccount: Send + 'static {
+    fn account(&mut self) -> &mut Account;
+}
+
+impl HasAccount for State {
+    fn account(&mut self) -> &mut Account {
+        &mut self.account
+    }
+}
+
+impl HasAccount for CoreState {
+    fn account(&mut self) -> &mut Account {
+        &mut self.account
+    }
+}
+
+impl std::fmt::Display for GuestKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Embedder => "an embedder (it exports wisp:inference/embedding)",
+            Self::Http => "an HTTP application (it exports wasi:http/incoming-handler)",
+            Self::Program => "a program (it exports wasi:cli/run or _start)",
+        })
+    }
+}
+
 impl Guest {
-    pub(crate) fn load(host: &Host, name: &str, wasm: &[u8], code: Option<&CodeFile>) -> Result<Self, HostError> {
-        check_is_component(name, wasm, host.config.max_module_bytes)?;
-        let component = match code.and_then(|code| mapped(host, name, wasm, code)) {
-            Some(component) => component,
-            None => compiled(host, wasm)
-                .map_err(|error| HostError::Compile { guest: name.to_owned(), reason: format!("{error:#}") })?,
+    /// Links compiled code. `wasm` is what it was compiled from.
+    pub(crate) fn link(
+        flavour: &Flavour,
+        name: &str,
+        wasm: &[u8],
+        compiled: &Compiled,
+        max_instances: u32,
+    ) -> Result<Self, HostError> {
+        let shape = match compiled {
+            Compiled::Component(component) => link_component(flavour, name, component)?,
+            Compiled::Module(module) => Shape::Core(link_module(flavour, name, module)?),
         };
-        let misfit = |error: wasmtime::Error| HostError::Link { guest: name.to_owned(), reason: format!("{error:#}") };
-        let linked = host.linker.instantiate_pre(&component).map_err(misfit)?;
-        let embedder = EmbedderPre::new(linked).map_err(misfit)?;
-        Ok(Self {
-            engine: host.engine.clone(),
-            embedder,
-            max_instances: host.config.max_instances,
+        let loaded = Loaded {
+            shape,
+            max_instances,
+            engine: flavour.engine.clone(),
             name: name.into(),
             wasm_bytes: wasm.len(),
             origin: origin(wasm),
-            ticker: Arc::clone(&host.ticker),
-        })
+            is_metered: flavour.is_metered,
+            ticker: Arc::clone(&flavour.ticker),
+        };
+        Ok(Self { loaded: Arc::new(loaded), kept: None })
+    }
+
+    /// What it is made to be called as.
+    #[must_use]
+    pub fn kind(&self) -> GuestKind {
+        match self.loaded.shape {
+            Shape::Embedder(_) => GuestKind::Embedder,
+            Shape::Http(_) => GuestKind::Http,
+            Shape::Command(_) | Shape::Core(_) => GuestKind::Program,
+        }
     }
 
     /// The name it was loaded under.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.loaded.name
     }
 
     /// Size of the module in bytes.
     #[must_use]
     pub fn wasm_bytes(&self) -> usize {
-        self.wasm_bytes
+        self.loaded.wasm_bytes
     }
 
     /// The start of the module's digest: what tells its rows apart in a shared batch.
     #[must_use]
     pub fn origin(&self) -> Origin {
-        self.origin
+        self.loaded.origin
     }
 }
 
-/// The component of a file of code; what cannot be used is told, and costs the time of compiling.
-fn mapped(host: &Host, name: &str, wasm: &[u8], code: &CodeFile) -> Option<Component> {
-    let path = code.path().display();
-    match code.component(&host.engine, wasm) {
-        Ok(component) => Some(component),
-        Err(reason) => {
-            tracing::warn!(guest = name, %path, reason, "compiled code cannot be used; the guest is compiled here");
-            None
+impl Loaded {
+    /// A store whose guest keeps within the limits of the account in it.
+    pub(crate) fn store<T: HasAccount>(&self, data: T) -> Store<T> {
+        let mut store = Store::new(&self.engine, data);
+        store.limiter(|data| &mut data.account().growth);
+        // A guest that computes gives the thread back once an epoch, so that its time limit and others get their turn.
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|_| Ok(UpdateDeadline::Yield(1)));
+        let (fuel, hostcall_bytes) =
+            (store.data_mut().account().limits.fuel, store.data_mut().account().limits.hostcall_bytes);
+        self.fill(&mut store, fuel, hostcall_bytes);
+        store
+    }
+
+    /// Gives a store anew what a call may use up.
+    pub(crate) fn arm<T>(&self, store: &mut Store<T>, account: &Account) {
+        self.fill(store, account.limits.fuel, account.limits.hostcall_bytes);
+    }
+
+    fn fill<T>(&self, store: &mut Store<T>, fuel: Option<u64>, hostcall_bytes: usize) {
+        store.set_hostcall_fuel(hostcall_bytes);
+        if self.is_metered {
+            store.set_fuel(fuel.unwrap_or(u64::MAX)).expect("the engine of a metered guest counts fuel");
         }
     }
 }
 
-fn compiled(host: &Host, wasm: &[u8]) -> wasmtime::Result<Component> {
-    match &host.config.aot_cache {
-        Some(cache) => cache.component(&host.engine, wasm),
-        None => Component::from_binary(&host.engine, wasm),
-    }
+fn link_component(flavour: &Flavour, name: &str, component: &Component) -> Result<Shape, HostError> {
+    offer::check_imports(&flavour.engine, name, component)?;
+    let misfit = |error: wasmtime::Error| HostError::Link { guest: name.to_owned(), reason: format!("{error:#}") };
+    let linked = flavour.components.instantiate_pre(component).map_err(misfit)?;
+    let ty = component.component_type();
+    let exports: Vec<_> = ty.exports(&flavour.engine).map(|(export, _)| export.to_owned()).collect();
+    let shape = match exports::kind(&exports) {
+        Some(GuestKind::Embedder) => EmbedderPre::new(linked).map(Shape::Embedder),
+        Some(GuestKind::Http) => ProxyPre::new(linked).map(Shape::Http),
+        Some(GuestKind::Program) => CommandPre::new(linked).map(Shape::Command),
+        None => {
+            let reason = offer::nothing_to_call(&exports);
+            return Err(HostError::Link { guest: name.to_owned(), reason });
+        }
+    };
+    shape.map_err(misfit)
+}
+
+fn link_module(flavour: &Flavour, name: &str, module: &Module) -> Result<InstancePre<CoreState>, HostError> {
+    offer::check_module(name, module)?;
+    let misfit = |error: wasmtime::Error| HostError::Link { guest: name.to_owned(), reason: format!("{error:#}") };
+    flavour.modules.instantiate_pre(module).map_err(misfit)
 }
 
 fn origin(wasm: &[u8]) -> Origin {
@@ -93,25 +200,6 @@ fn origin(wasm: &[u8]) -> Origin {
 
 impl std::fmt::Debug for Guest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Guest").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// Tells the usual mistakes apart before the compiler sees the bytes.
-pub(crate) fn check_is_component(name: &str, wasm: &[u8], limit_bytes: usize) -> Result<(), HostError> {
-    if wasm.len() > limit_bytes {
-        return Err(HostError::TooLarge { guest: name.to_owned(), bytes: wasm.len(), limit_bytes });
-    }
-    let refuse = |reason: &str| Err(HostError::NotAComponent { guest: name.to_owned(), reason: reason.to_owned() });
-    if matches!(Engine::detect_precompiled(wasm), Some(Precompiled::Component | Precompiled::Module)) {
-        return refuse("it is precompiled machine code, which is never trusted; give the .wasm file");
-    }
-    match wasm {
-        [b'\0', b'a', b's', b'm', 0x01, 0x00, 0x00, 0x00, ..] => {
-            refuse("it is a core module; build it for the target wasm32-wasip2")
-        }
-        [b'\0', b'a', b's', b'm', ..] => Ok(()),
-        [] => refuse("the file is empty"),
-        _ => refuse("it does not start with the magic bytes of WebAssembly"),
+        f.debug_struct("Guest").field("name", &self.name()).field("kind", &self.kind()).finish_non_exhaustive()
     }
 }

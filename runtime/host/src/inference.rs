@@ -17,7 +17,7 @@ impl State {
     /// A failure as the guest reads it.
     pub(crate) fn wit_error(&mut self, error: &(impl Kinded + ToString)) -> Error {
         let (kind, message) = (error.kind(), error.to_string());
-        self.note_failure(kind, &message);
+        self.account.note_failure(kind, &message);
         Error { kind: wit_kind(kind), message }
     }
 }

@@ -14,33 +14,59 @@
 
 #![deny(unsafe_code)]
 
+mod account;
 mod bindings;
 mod cache;
 mod call;
 mod code;
+mod compile;
+mod compiled;
 mod convert;
+mod core_state;
+mod embed;
 mod epoch;
 mod error;
+mod exports;
 mod grants;
 mod guest;
+mod http;
 #[expect(unreachable_pub, reason = "the generated bindings re-export what guests hold")]
 mod inference;
 mod inherit;
+mod keep;
 mod limits;
+mod loading;
 #[expect(unreachable_pub, reason = "the generated bindings re-export what guests hold")]
 mod nn;
+mod offer;
+mod outside;
+mod pool;
+mod program;
 mod sandbox;
+mod snapshot;
 mod state;
+mod terms;
 mod tokenizer;
 mod wasi;
+mod witx;
 
-pub use cache::{AotCache, Kept};
-pub use call::{CallTimes, EmbedCall, EmbedInputs, EmbedOptions, Embedded};
+pub use cache::{AotCache, KeptCode};
+pub use call::{CallTimes, Copies};
 pub use code::{CodeFile, check_node_cache, compile};
+pub use embed::{EmbedCall, EmbedInputs, EmbedOptions, Embedded};
 pub use error::{CallError, HostError};
-pub use grants::{EmbeddingFacts, GrantedModel, Grants};
-pub use guest::Guest;
+pub use exports::kind_of;
+pub use grants::{EmbeddingFacts, GrantedModel, Grants, ModelGrant};
+pub use guest::{Guest, GuestKind};
+pub use http::{GuestBody, GuestBodyError, HttpCall};
 pub use inherit::{InheritError, forget_environment, take_sealed};
 pub use limits::Limits;
-pub use sandbox::{Host, HostConfig};
+pub use loading::{ExecutionTarget, GraphEncoding, LoadError, ModelBytes, ModelLoader};
+pub use outside::{DirGrant, HttpGrant, HttpGrantError, Outside, WrittenIn};
+pub use program::{ProgramCall, ProgramEnd};
+pub use sandbox::{Host, HostConfig, Loading};
+pub use snapshot::INITIALIZE_EXPORT;
+pub use terms::Terms;
 pub use tokenizer::{ModelTokenizer, TokenizerError, TokenizerOptions};
+pub use wasi::{Captured, Streams};
+pub use witx::TensorTypes;

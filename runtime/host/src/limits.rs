@@ -17,6 +17,11 @@ pub struct Limits {
     pub tensor_bytes: usize,
     /// Handles (tensors, graphs, contexts, encodings, errors) that the host holds for the instance at one time.
     pub handles: usize,
+    /// Units of computation of one call, about one a Wasm instruction; `None` for as many as fit the time. Holds for guests that
+    /// were loaded [to be metered](crate::Loading).
+    pub fuel: Option<u64>,
+    /// Bytes that the guest may pass to the host in one call of a host function.
+    pub hostcall_bytes: usize,
     /// Bytes of standard error that reach the log; the rest is dropped.
     pub log_bytes: usize,
 }
@@ -29,6 +34,8 @@ impl Default for Limits {
             wall: Duration::from_secs(5),
             tensor_bytes: 256 << 20,
             handles: 10_000,
+            fuel: None,
+            hostcall_bytes: 128 << 20,
             log_bytes: 16 << 10,
         }
     }
@@ -81,7 +88,10 @@ impl std::fmt::Display for Refused {
                 write!(f, "wanted {wanted_bytes} bytes of memory and its limit is {limit_bytes} (limits.memory_bytes)")
             }
             Self::Table { wanted_elements, limit_elements } => {
-                write!(f, "wanted a table of {wanted_elements} elements and its limit is {limit_elements}")
+                write!(
+                    f,
+                    "wanted a table of {wanted_elements} elements and its limit is {limit_elements} (limits.table_elements)"
+                )
             }
         }
     }

@@ -1,26 +1,19 @@
-//! The Wasm engine: pooled memory, fibers, epochs, and the linker that every guest is linked with once.
+//! The host: engines, and the linkers that every guest is linked with once.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use wasmtime::component::{HasSelf, Linker};
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+use wasmtime::component::{HasSelf, Linker as ComponentLinker};
+use wasmtime::{Engine, Linker};
 
 use crate::bindings::Embedder;
+use crate::compile::compiled;
+use crate::compiled::ModuleKind;
+use crate::core_state::CoreState;
 use crate::epoch::EpochTicker;
+use crate::pool::pooled_or_not;
 use crate::state::State;
-use crate::{AotCache, CodeFile, Guest, HostError};
-
-/// Stack of a guest's fiber; the part that Wasm frames may use is below.
-const FIBER_STACK_BYTES: usize = 1 << 20;
-const WASM_STACK_BYTES: usize = 512 << 10;
-
-/// Linear memory up to this size is wiped and kept for the next instance instead of going back to the system: guests of
-/// this kind touch a few hundred KB, and giving pages back costs more than clearing them.
-const KEEP_MEMORY_BYTES: usize = 256 << 10;
-const KEEP_TABLE_BYTES: usize = 16 << 10;
-
-/// The smallest class of memories: what guests have by default.
-const SMALLEST_RESERVATION_BYTES: u64 = 64 << 20;
+use crate::{AotCache, CodeFile, Guest, HostError, nn, witx};
 
 /// How the engine is set up.
 #[derive(Clone, Debug)]
@@ -53,31 +46,46 @@ impl Default for HostConfig {
 
 /// The host of all guests. Cheap to clone.
 #[derive(Clone)]
-pub struct Host {
+pub struct Host(Arc<Inner>);
+
+struct Inner {
+    config: HostConfig,
+    plain: Flavour,
+    /// For guests that are metered; made when the first one is loaded, because counting slows every guest of an engine down.
+    metered: Mutex<Option<Arc<Flavour>>>,
+}
+
+/// An engine, and what its guests are linked with.
+pub(crate) struct Flavour {
     pub(crate) engine: Engine,
-    pub(crate) linker: Arc<Linker<State>>,
-    pub(crate) config: Arc<HostConfig>,
+    pub(crate) components: ComponentLinker<State>,
+    pub(crate) modules: Linker<CoreState>,
     pub(crate) ticker: Arc<EpochTicker>,
+    pub(crate) is_metered: bool,
+}
+
+/// How a guest is loaded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Loading<'a> {
+    /// Code that was compiled before, if it can be used.
+    pub code: Option<&'a CodeFile>,
+    /// Whether what it computes is counted, for [`Limits::fuel`](crate::Limits).
+    pub is_metered: bool,
+    /// Longest that compiling may take; `None` for as long as it takes.
+    pub compile_limit: Option<Duration>,
+    /// Largest module, in bytes, where it is less than [`HostConfig::max_module_bytes`].
+    pub max_module_bytes: Option<usize>,
 }
 
 impl Host {
-    /// Sets the engine up.
+    /// Sets the engine up. Where the machine has too little address space to set instances aside, they are made one by one, and
+    /// the log says so.
     ///
     /// # Errors
-    /// [`HostError::Engine`] when the machine cannot give what the configuration asks for, such as address space.
+    /// [`HostError::Engine`] when the machine cannot give what the configuration asks for.
     pub fn new(config: HostConfig) -> Result<Self, HostError> {
-        let broken = |error: wasmtime::Error| HostError::Engine(format!("{error:#}"));
-        let engine = Engine::new(&engine_config(&config)).map_err(|error| {
-            let (instances, memory) = (config.max_instances, config.max_memory_bytes);
-            HostError::Engine(format!(
-                "{error:#}; address space for {instances} instances of {memory} bytes is reserved, so fewer requests in \
-                 flight (server.limits.inflight_requests), less memory (limits.memory_bytes) or more address space \
-                 (`ulimit -v`) may help"
-            ))
-        })?;
-        let linker = linker(&engine).map_err(broken)?;
-        let ticker = EpochTicker::start(engine.clone()).map_err(|error| HostError::Engine(error.to_string()))?;
-        Ok(Self { engine, linker: Arc::new(linker), config: Arc::new(config), ticker: Arc::new(ticker) })
+        let plain = Flavour::new(&config, false)?;
+        Ok(Self(Arc::new(Inner { config, plain, metered: Mutex::default() })))
     }
 
     /// Compiles, checks and links a guest. `name` stands in messages.
@@ -85,80 +93,66 @@ impl Host {
     /// # Errors
     /// [`HostError`] naming what is wrong with the module.
     pub fn load(&self, name: &str, wasm: &[u8]) -> Result<Guest, HostError> {
-        Guest::load(self, name, wasm, None)
+        self.load_as(name, wasm, Loading::default())
     }
 
-    /// As [`Host::load`], with the code that was compiled before, if it can be used.
+    /// As [`Host::load`], in another way.
     ///
     /// # Errors
-    /// As [`Host::load`].
-    pub fn load_with_code(&self, name: &str, wasm: &[u8], code: &CodeFile) -> Result<Guest, HostError> {
-        Guest::load(self, name, wasm, Some(code))
+    /// As [`Host::load`]; [`HostError::CompileTime`].
+    pub fn load_as(&self, name: &str, wasm: &[u8], loading: Loading<'_>) -> Result<Guest, HostError> {
+        let Inner { config, plain, .. } = &*self.0;
+        let limit_bytes =
+            loading.max_module_bytes.map_or(config.max_module_bytes, |own| own.min(config.max_module_bytes));
+        let kind = ModuleKind::detect(name, wasm, limit_bytes)?;
+        if !loading.is_metered {
+            let compiled = compiled(plain, config, name, kind, wasm, loading)?;
+            return Guest::link(plain, name, wasm, &compiled, config.max_instances);
+        }
+        let metered = self.metered()?;
+        let compiled = compiled(&metered, config, name, kind, wasm, Loading { code: None, ..loading })?;
+        Guest::link(&metered, name, wasm, &compiled, config.max_instances)
+    }
+
+    fn metered(&self) -> Result<Arc<Flavour>, HostError> {
+        let mut metered = self.0.metered.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flavour) = &*metered {
+            return Ok(Arc::clone(flavour));
+        }
+        let flavour = Arc::new(Flavour::new(&self.0.config, true)?);
+        Ok(Arc::clone(metered.insert(flavour)))
     }
 }
 
-pub(crate) fn engine_config(config: &HostConfig) -> Config {
-    let mut engine = Config::new();
-    engine
-        .cranelift_opt_level(OptLevel::Speed)
-        .epoch_interruption(true)
-        // By default 4 GiB of address space go to each memory, which saves bounds checks and costs 1 TiB for 256 instances:
-        // more than containers and `ulimit -v` leave to a process.
-        .memory_reservation(reservation_bytes(config.max_memory_bytes))
-        .async_stack_size(FIBER_STACK_BYTES)
-        .max_wasm_stack(WASM_STACK_BYTES)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
-    engine
+impl Flavour {
+    fn new(config: &HostConfig, is_metered: bool) -> Result<Self, HostError> {
+        let broken = |error: wasmtime::Error| HostError::Engine(format!("{error:#}"));
+        let engine = pooled_or_not(config, is_metered)?;
+        let ticker = EpochTicker::start(engine.clone()).map_err(|error| HostError::Engine(error.to_string()))?;
+        Ok(Self {
+            components: component_linker(&engine).map_err(broken)?,
+            modules: module_linker(&engine).map_err(broken)?,
+            engine,
+            ticker: Arc::new(ticker),
+            is_metered,
+        })
+    }
 }
 
-/// Address space for a memory. It is compiled into code, so that few classes let code serve many configurations.
-fn reservation_bytes(max_memory_bytes: usize) -> u64 {
-    (max_memory_bytes as u64).max(SMALLEST_RESERVATION_BYTES).next_power_of_two()
-}
-
-fn pool(config: &HostConfig) -> PoolingAllocationConfig {
-    let instances = config.max_instances;
-    let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(instances)
-        // A component of Rust's toolchain is some core modules: the program, and shims of the linker.
-        .total_core_instances(instances.saturating_mul(4))
-        .max_core_instances_per_component(20)
-        .total_memories(instances)
-        .max_memories_per_component(1)
-        .total_tables(instances.saturating_mul(2))
-        .max_tables_per_component(4)
-        .table_elements(config.max_table_elements)
-        .total_stacks(instances)
-        .max_memory_size(config.max_memory_bytes)
-        .linear_memory_keep_resident(KEEP_MEMORY_BYTES)
-        .table_keep_resident(KEEP_TABLE_BYTES)
-        .pagemap_scan(Enabled::Auto);
-    pool
-}
-
-fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
-    let mut linker = Linker::new(engine);
+/// What components can import.
+pub(crate) fn component_linker(engine: &Engine) -> wasmtime::Result<ComponentLinker<State>> {
+    let mut linker = ComponentLinker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     Embedder::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    nn::link_without_copies(&mut linker)?;
     Ok(linker)
 }
 
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use super::*;
-
-    /// Address space of this process, in KiB. Source: proc(5), `VmSize`.
-    fn address_space_kib() -> u64 {
-        let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmSize:")).expect("a line");
-        line.trim().trim_end_matches(" kB").parse().expect("a number")
-    }
-
-    #[test]
-    fn address_space_follows_the_configured_memory() {
-        let before = address_space_kib();
-        let _host = Host::new(HostConfig::default()).expect("an engine");
-        let reserved_gib = address_space_kib().saturating_sub(before) >> 20;
-        assert!(reserved_gib < 64, "256 instances of 64 MiB reserve {reserved_gib} GiB");
-    }
+/// What core modules can import.
+fn module_linker(engine: &Engine) -> wasmtime::Result<Linker<CoreState>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p1::add_to_linker_async(&mut linker, |state: &mut CoreState| &mut state.wasi)?;
+    witx::add_to_linker(&mut linker)?;
+    Ok(linker)
 }

@@ -1,161 +1,91 @@
-//! WASI for guests: clocks, random numbers, and standard error into the log. Nothing else is granted.
+//! WASI for guests: clocks, random numbers, standard error into the log, and what is granted. Nothing else.
 
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+mod log;
+
+use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::io::AsyncWrite;
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
+use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
-/// Longest line that is passed on in one piece.
-const LINE_LIMIT_BYTES: usize = 1024;
+use crate::account::Account;
+use log::GuestLog;
 
-/// Most bytes that one write of a guest may bring.
-const WRITE_LIMIT_BYTES: usize = 64 << 10;
-
-/// A context that grants no file, no network and no environment variable.
-pub(crate) fn context(deployment: &Arc<str>, log_bytes: usize) -> WasiCtx {
-    WasiCtxBuilder::new()
-        .stderr(GuestLog::new(Arc::clone(deployment), log_bytes))
-        .allow_tcp(false)
-        .allow_udp(false)
-        .allow_ip_name_lookup(false)
-        .build()
+/// What a guest's standard streams are.
+#[derive(Clone, Debug, Default)]
+pub enum Streams {
+    /// Nothing to read; what is written to standard output is dropped, and standard error goes to the log.
+    #[default]
+    Log,
+    /// Those of this process, with the arguments that the guest is called with, its own name first.
+    Inherited {
+        /// The arguments.
+        args: Vec<String>,
+    },
+    /// Memory, for whoever wants to see what a program writes.
+    Captured {
+        /// The arguments.
+        args: Vec<String>,
+        /// What the program reads.
+        input: Bytes,
+        /// What it writes.
+        output: Captured,
+    },
 }
 
-/// Standard error of one instance: whole lines go to the log under the name of the deployment.
-#[derive(Clone)]
-struct GuestLog(Arc<Mutex<Lines>>);
-
-struct Lines {
-    deployment: Arc<str>,
-    pending: Vec<u8>,
-    left_bytes: usize,
-    is_cut: bool,
+/// What a program wrote, up to a bound; beyond, its writes fail. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Captured {
+    stdout: MemoryOutputPipe,
+    stderr: MemoryOutputPipe,
 }
 
-impl GuestLog {
-    fn new(deployment: Arc<str>, limit_bytes: usize) -> Self {
-        Self(Arc::new(Mutex::new(Lines { deployment, pending: Vec::new(), left_bytes: limit_bytes, is_cut: false })))
+impl Captured {
+    /// Nothing yet, and at most `limit_bytes` of each stream.
+    #[must_use]
+    pub fn new(limit_bytes: usize) -> Self {
+        Self { stdout: MemoryOutputPipe::new(limit_bytes), stderr: MemoryOutputPipe::new(limit_bytes) }
+    }
+
+    /// Standard output so far.
+    #[must_use]
+    pub fn stdout(&self) -> Bytes {
+        self.stdout.contents()
+    }
+
+    /// Standard error so far.
+    #[must_use]
+    pub fn stderr(&self) -> Bytes {
+        self.stderr.contents()
     }
 }
 
-impl Lines {
-    /// Takes what the budget allows and drops the rest, so that no guest can fill the log.
-    fn write(&mut self, bytes: &[u8]) {
-        let taken = bytes.len().min(self.left_bytes);
-        self.left_bytes -= taken;
-        for &byte in &bytes[..taken] {
-            if byte == b'\n' {
-                self.flush_line();
-                continue;
-            }
-            self.pending.push(byte);
-            if self.pending.len() >= LINE_LIMIT_BYTES {
-                self.flush_line();
-            }
+/// A context with what the account's deployment is granted.
+///
+/// # Errors
+/// A granted folder that cannot be opened, by name.
+pub(crate) fn context(account: &Account, streams: Streams) -> io::Result<WasiCtxBuilder> {
+    let mut context = WasiCtxBuilder::new();
+    context.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+    match streams {
+        Streams::Log => {
+            context.stderr(GuestLog::new(Arc::clone(&account.deployment), account.limits.log_bytes));
         }
-        if taken < bytes.len() && !self.is_cut {
-            self.is_cut = true;
-            tracing::warn!(deployment = &*self.deployment, "the guest wrote more to standard error than is logged");
+        Streams::Inherited { args } => {
+            context.inherit_stdio().args(&args);
+        }
+        Streams::Captured { args, input, output } => {
+            context.stdin(MemoryInputPipe::new(input)).stdout(output.stdout).stderr(output.stderr).args(&args);
         }
     }
-
-    fn flush_line(&mut self) {
-        if !self.pending.is_empty() {
-            // Control characters would let a guest write lines that look like the host's own.
-            let line: String = String::from_utf8_lossy(&self.pending)
-                .chars()
-                .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
-                .collect();
-            tracing::info!(target: "wisp::guest", deployment = &*self.deployment, "{line}");
-            self.pending.clear();
-        }
+    let outside = account.grants.outside();
+    context.envs(&outside.env);
+    for dir in &outside.dirs {
+        let permissions = if dir.may_write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
+        let opened = context.preopened_dir(&dir.host, &dir.guest, permissions);
+        opened
+            .map_err(|error| io::Error::other(format!("folder {} cannot be granted: {error:#}", dir.host.display())))?;
     }
-}
-
-impl Drop for Lines {
-    fn drop(&mut self) {
-        self.flush_line();
-    }
-}
-
-impl IsTerminal for GuestLog {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-impl StdoutStream for GuestLog {
-    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(self.clone())
-    }
-
-    /// Writes at once: the adapter over [`AsyncWrite`] would start a task for every line.
-    fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(self.clone())
-    }
-}
-
-#[wasmtime_wasi::async_trait]
-impl Pollable for GuestLog {
-    async fn ready(&mut self) {}
-}
-
-impl OutputStream for GuestLog {
-    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(&bytes);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> StreamResult<()> {
-        Ok(())
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(WRITE_LIMIT_BYTES)
-    }
-}
-
-impl AsyncWrite for GuestLog {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes);
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lines(limit_bytes: usize) -> Lines {
-        Lines { deployment: "d".into(), pending: Vec::new(), left_bytes: limit_bytes, is_cut: false }
-    }
-
-    #[test]
-    fn what_is_over_the_budget_is_dropped() {
-        let mut lines = lines(10);
-        lines.write(b"12345\n67");
-        assert_eq!((lines.left_bytes, lines.is_cut, &*lines.pending), (2, false, &b"67"[..]));
-        lines.write(b"89and more");
-        assert_eq!((lines.left_bytes, lines.is_cut, &*lines.pending), (0, true, &b"6789"[..]));
-    }
-
-    #[test]
-    fn a_line_without_an_end_is_passed_on_in_pieces() {
-        let mut lines = lines(1 << 20);
-        lines.write(&vec![b'x'; 3 * LINE_LIMIT_BYTES + 5]);
-        assert_eq!(lines.pending.len(), 5);
-    }
+    Ok(context)
 }

@@ -14,7 +14,7 @@ use crate::deadline::DeadlineLayer;
 use crate::door::DoorLayer;
 use crate::embed::Inference;
 use crate::receive::ReceiveLayer;
-use crate::{ServeError, admin, connection, readiness};
+use crate::{ServeError, admin, applications, connection, readiness};
 
 /// Longest time that requests in the engine are waited for when the service stops.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(30);
@@ -29,6 +29,8 @@ const BACKLOG: u32 = 1024;
 pub struct Reserved {
     grpc: Bound,
     admin: Option<Bound>,
+    /// Taken only if there is an application to serve, which is known when guests are loaded.
+    http: Option<SocketAddr>,
 }
 
 /// An address that is ours.
@@ -44,6 +46,7 @@ pub struct Server {
     engine: Engine,
     grpc: TcpListener,
     grpc_address: SocketAddr,
+    http: Option<(TcpListener, SocketAddr)>,
     admin: Option<(TcpListener, SocketAddr)>,
 }
 
@@ -62,7 +65,7 @@ impl Reserved {
     pub fn new(config: &ServerConfig) -> Result<Self, ServeError> {
         let grpc = Bound::at(config.grpc, "grpc")?;
         let admin = config.admin.map(|address| Bound::at(address, "admin")).transpose()?;
-        Ok(Self { grpc, admin })
+        Ok(Self { grpc, admin, http: config.http })
     }
 }
 
@@ -97,13 +100,23 @@ impl Server {
     pub fn listen(engine: Engine, reserved: Reserved) -> Result<Self, ServeError> {
         let (grpc, grpc_address) = reserved.grpc.listen()?;
         let admin = reserved.admin.map(Bound::listen).transpose()?;
-        Ok(Self { engine, grpc, grpc_address, admin })
+        let http = match reserved.http.filter(|_| engine.serves_http()) {
+            Some(address) => Some(Bound::at(address, "http")?.listen()?),
+            None => None,
+        };
+        Ok(Self { engine, grpc, grpc_address, http, admin })
     }
 
     /// Where gRPC listens; the real port when port 0 was configured.
     #[must_use]
     pub fn grpc_address(&self) -> SocketAddr {
         self.grpc_address
+    }
+
+    /// Where HTTP applications are served, if there is any; the real port when port 0 was configured.
+    #[must_use]
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(|(_, address)| *address)
     }
 
     /// Where metrics and probes listen, if they do; the real port when port 0 was configured.
@@ -135,6 +148,9 @@ impl Server {
         let _closes = closing.clone().drop_guard();
         let admin = admin_task(self.admin, &self.engine, &draining, &closing);
         tokio::pin!(admin);
+        let applications = self
+            .http
+            .map(|(listener, _)| tokio::spawn(applications::serve(listener, self.engine.clone(), closing.clone())));
         let serving = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(keepalive))
             .http2_keepalive_timeout(Some(keepalive))
@@ -168,6 +184,10 @@ impl Server {
         match tokio::time::timeout(CLOSE_LIMIT, serving).await {
             Ok(ended) => ended?,
             Err(_) => tracing::info!("connections that clients keep open are closed"),
+        }
+        if let Some(applications) = applications {
+            // As with the other connections: what is kept open without a request is closed.
+            let _ = tokio::time::timeout(CLOSE_LIMIT, applications).await;
         }
         Ok(drained)
     }

@@ -1,5 +1,6 @@
-//! From kinds of errors to gRPC status: the service's only table.
+//! From kinds of errors to the status of gRPC, and of HTTP: the service's only tables.
 
+use http::StatusCode;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use wisp_core::{ErrorKind, Kinded};
@@ -21,6 +22,21 @@ pub(crate) fn code(kind: ErrorKind) -> Code {
     }
 }
 
+/// The status of HTTP for each kind. Source: the codes of gRPC, as `google/rpc/code.proto` maps them.
+pub(crate) fn http_status(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::InvalidArgument => StatusCode::BAD_REQUEST,
+        ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::PermissionDenied => StatusCode::FORBIDDEN,
+        ErrorKind::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        ErrorKind::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        ErrorKind::Cancelled | ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
+        ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
 /// An error as clients see it; `google.rpc.RetryInfo` says when trying again may help.
 pub(crate) fn status(error: &EngineError) -> Status {
     let (code, message) = (code(error.kind()), error.to_string());
@@ -38,6 +54,7 @@ mod tests {
     fn every_kind_has_a_code_that_says_it_failed() {
         for kind in ErrorKind::ALL {
             assert!(!matches!(code(kind), Code::Ok | Code::Unknown), "{kind:?}");
+            assert!(http_status(kind).is_client_error() || http_status(kind).is_server_error(), "{kind:?}");
         }
     }
 

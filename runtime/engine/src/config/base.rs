@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use super::{Config, DeploymentConfig, GuestLimits, ModelConfig, ServerConfig};
+use super::{Config, DeploymentConfig, ModelConfig, ServerConfig};
 use crate::IMAGE_GUEST;
 
 /// The deployment of a pod whose configuration has none.
@@ -43,6 +43,7 @@ impl<'a> Base<'a> {
         let defaults = ServerConfig::default();
         let server = ServerConfig {
             grpc: anywhere(defaults.grpc.port()),
+            http: defaults.http.map(|address| anywhere(address.port())),
             admin: defaults.admin.map(|address| anywhere(address.port())),
             ..defaults
         };
@@ -53,7 +54,7 @@ impl<'a> Base<'a> {
 /// A file that only moves the listener keeps the built-in deployment, as long as its model is still there.
 fn builtin_deployments(models: &Models) -> Deployments {
     let mut deployments = Config::default().deployments;
-    deployments.retain(|_, deployment| deployment.models.values().all(|model| models.contains_key(model)));
+    deployments.retain(|_, deployment| deployment.models.values().all(|grant| models.contains_key(&grant.model)));
     deployments
 }
 
@@ -61,11 +62,10 @@ fn builtin_deployments(models: &Models) -> Deployments {
 /// their names.
 fn image_deployment(models: &Models) -> Deployments {
     let alias = |name: &String| if models.len() == 1 { DEFAULT_ALIAS.to_owned() } else { name.clone() };
-    let granted: BTreeMap<_, _> = models.keys().map(|name| (alias(name), name.clone())).collect();
+    let granted: BTreeMap<_, _> = models.keys().map(|name| (alias(name), name.as_str().into())).collect();
     if granted.is_empty() {
         return Deployments::new();
     }
-    let deployment =
-        DeploymentConfig { guest: IMAGE_GUEST.to_owned(), models: granted, limits: GuestLimits::default() };
+    let deployment = DeploymentConfig { guest: IMAGE_GUEST.to_owned(), models: granted, ..DeploymentConfig::default() };
     Deployments::from([(POD_DEPLOYMENT.to_owned(), deployment)])
 }

@@ -2,13 +2,16 @@
 
 use std::ops::RangeInclusive;
 
-use super::{BatchingConfig, GuestLimits, RequestLimits};
+use super::{BatchingConfig, GuestLimits, ModelGrantConfig, RequestLimits};
 
 const GIB: u64 = 1 << 30;
 const HOUR_MS: u64 = 3_600_000;
 
 /// Smallest memory of a guest: one page of WebAssembly.
 const PAGE_BYTES: u64 = 64 << 10;
+
+/// Largest module that is compiled at all.
+const MODULE_LIMIT_BYTES: u64 = 64 << 20;
 
 /// What is wrong with `[server.limits]`, one message a key.
 pub(super) fn server(limits: &RequestLimits) -> Vec<String> {
@@ -38,6 +41,24 @@ pub(super) fn guest(deployment: &str, limits: &GuestLimits) -> Vec<String> {
             ("wall_ms", limits.wall_ms, 1..=24 * HOUR_MS),
             ("tensor_bytes", limits.tensor_bytes as u64, 1..=1024 * GIB),
             ("handles", limits.handles as u64, 1..=10_000_000),
+            ("table_elements", limits.table_elements as u64, 1..=10_000_000),
+            ("hostcall_bytes", limits.hostcall_bytes as u64, 1..=4 * GIB),
+            ("log_bytes", limits.log_bytes as u64, 0..=GIB),
+            ("module_bytes", limits.module_bytes as u64, 1..=MODULE_LIMIT_BYTES),
+            ("compile_ms", limits.compile_ms, 1..=HOUR_MS),
+            ("fuel", limits.fuel.unwrap_or(1), 1..=u64::MAX),
+            ("instances", limits.instances.unwrap_or(1).into(), 1..=65_536),
+        ],
+    )
+}
+
+/// What is wrong with a model's grant, one message a key.
+pub(super) fn grant(deployment: &str, alias: &str, grant: &ModelGrantConfig) -> Vec<String> {
+    wrong(
+        &format!("deployments.{deployment}.models.{alias}"),
+        &[
+            ("max_rows", grant.max_rows.unwrap_or(1) as u64, 1..=1_000_000),
+            ("deadline_ms", grant.deadline_ms.unwrap_or(1), 1..=24 * HOUR_MS),
         ],
     )
 }

@@ -1,5 +1,7 @@
 //! The text of `wisp.toml`, to a checked configuration.
 
+mod deployment;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -12,10 +14,11 @@ use wisp_model_store::PinnedArtifact;
 
 use super::base::Base;
 use super::{
-    BatchingConfig, Config, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, RequestLimits, ServerConfig,
-    SessionsChoice, TenantConfig, bounds,
+    BatchingConfig, Config, DeviceConfig, ModelConfig, RequestLimits, ServerConfig, SessionsChoice, TenantConfig,
+    bounds,
 };
-use crate::{ANONYMOUS, BUILTIN_PREFIX, IMAGE_GUEST, builtin};
+use crate::ANONYMOUS;
+use deployment::Deployment;
 
 /// Names of deployments, models and aliases: they stand in messages, metrics and file names.
 const NAME_LIMIT_CHARS: usize = 63;
@@ -57,6 +60,8 @@ struct DeviceTable {
 struct Server {
     grpc: Option<Spanned<String>>,
     /// An address, or `"off"`.
+    http: Option<Spanned<String>>,
+    /// An address, or `"off"`.
     admin: Option<Spanned<String>>,
     limits: Option<Spanned<RequestLimits>>,
 }
@@ -73,14 +78,6 @@ struct Model {
     memory_bytes: Option<Spanned<u64>>,
     sessions: Option<Spanned<SessionsChoice>>,
     batching: Option<Spanned<BatchingConfig>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Deployment {
-    guest: Spanned<String>,
-    models: BTreeMap<Spanned<String>, Spanned<String>>,
-    limits: Option<Spanned<GuestLimits>>,
 }
 
 /// A problem at a place in the text.
@@ -209,10 +206,14 @@ impl Checker<'_> {
     fn server(&mut self, server: Server) -> ServerConfig {
         let defaults = self.base.server.clone();
         let grpc = server.grpc.map_or(Ok(defaults.grpc), |text| address(&text, "127.0.0.1:50051"));
-        let admin = server.admin.map_or(Ok(defaults.admin), |text| match text.get_ref().as_str() {
-            "off" => Ok(None),
-            _ => address(&text, "127.0.0.1:9090, or off").map(Some),
-        });
+        let listener = |text: Option<Spanned<String>>, default, example| {
+            text.map_or(Ok(default), |text| match text.get_ref().as_str() {
+                "off" => Ok(None),
+                _ => address(&text, example).map(Some),
+            })
+        };
+        let http = listener(server.http, defaults.http, "127.0.0.1:8080, or off");
+        let admin = listener(server.admin, defaults.admin, "127.0.0.1:9090, or off");
         let limits = match server.limits {
             Some(limits) => {
                 bounds::server(limits.get_ref()).into_iter().for_each(|message| self.note(limits.span(), message));
@@ -220,7 +221,12 @@ impl Checker<'_> {
             }
             None => defaults.limits,
         };
-        ServerConfig { grpc: self.keep(grpc, defaults.grpc), admin: self.keep(admin, defaults.admin), limits }
+        ServerConfig {
+            grpc: self.keep(grpc, defaults.grpc),
+            http: self.keep(http, defaults.http),
+            admin: self.keep(admin, defaults.admin),
+            limits,
+        }
     }
 
     fn model(&mut self, name: &Spanned<String>, model: Model) -> ModelConfig {
@@ -288,68 +294,6 @@ impl Checker<'_> {
             sessions.map_or(defaults.sessions, Spanned::into_inner),
             batching.map_or(defaults.batching, Spanned::into_inner),
         )
-    }
-
-    fn deployment(
-        &mut self,
-        name: &Spanned<String>,
-        deployment: Deployment,
-        models: &BTreeMap<String, ModelConfig>,
-    ) -> DeploymentConfig {
-        let mut grants = BTreeMap::new();
-        for (alias, model) in deployment.models {
-            if !models.contains_key(model.get_ref()) {
-                let known: Vec<_> = models.keys().map(|name| format!("`{name}`")).collect();
-                let model_name = model.get_ref();
-                let others =
-                    if known.is_empty() { String::new() } else { format!(" or use one of {}", known.join(", ")) };
-                let message = format!("model `{model_name}` is not configured; add [models.{model_name}]{others}");
-                self.note(model.span(), message);
-            }
-            let alias = self.name(alias);
-            grants.insert(alias, model.into_inner());
-        }
-        let guest = self.guest(deployment.guest);
-        let limits = match deployment.limits {
-            Some(limits) => {
-                let wrong = bounds::guest(name.get_ref(), limits.get_ref());
-                wrong.into_iter().for_each(|message| self.note(limits.span(), message));
-                limits.into_inner()
-            }
-            None => GuestLimits::default(),
-        };
-        DeploymentConfig { guest, models: grants, limits }
-    }
-
-    fn guest(&mut self, guest: Spanned<String>) -> String {
-        let span = guest.span();
-        let guest = guest.into_inner();
-        if guest.is_empty() {
-            self.note(
-                span,
-                "guest is empty; write builtin:NAME, the path of a .wasm file, or oci:REF@sha256:DIGEST".to_owned(),
-            );
-            return guest;
-        }
-        if let Some(name) = guest.strip_prefix(BUILTIN_PREFIX) {
-            if !builtin::may_be(name) {
-                let message = format!("guest `{guest}` is not in this binary; it has {}", builtin::names());
-                self.note(span, message);
-            }
-            return guest;
-        }
-        if self.base.has_image && guest == IMAGE_GUEST {
-            return guest;
-        }
-        if let Some(artifact) = PinnedArtifact::parse(&guest) {
-            artifact.map_or_else(|error| self.note(span, error.to_string()), drop);
-            return guest;
-        }
-        let path = self.folder.join(guest);
-        if let Err(reason) = (self.base.check_guest)(&path) {
-            self.note(span, format!("guest {}: {reason}", path.display()));
-        }
-        path.display().to_string()
     }
 
     fn name(&mut self, name: Spanned<String>) -> String {

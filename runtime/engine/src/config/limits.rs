@@ -56,6 +56,23 @@ pub struct GuestLimits {
     pub tensor_bytes: usize,
     /// Handles (tensors, graphs, contexts, errors) that the host holds for the instance at one time.
     pub handles: usize,
+    /// Elements of each table.
+    pub table_elements: usize,
+    /// Units of computation of one request, about one a Wasm instruction; not counted where it is left out, because counting
+    /// slows the guest down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fuel: Option<u64>,
+    /// Bytes that the guest may pass to the host in one call of a host function.
+    pub hostcall_bytes: usize,
+    /// Bytes of standard error that reach the log.
+    pub log_bytes: usize,
+    /// Bytes of the module.
+    pub module_bytes: usize,
+    /// Time that compiling the module may take in milliseconds.
+    pub compile_ms: u64,
+    /// Instances at one time; left out for as many as the server has requests in flight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instances: Option<u32>,
 }
 
 impl Default for GuestLimits {
@@ -66,6 +83,13 @@ impl Default for GuestLimits {
             wall_ms: u64::try_from(limits.wall.as_millis()).unwrap_or(u64::MAX),
             tensor_bytes: limits.tensor_bytes,
             handles: limits.handles,
+            table_elements: limits.table_elements,
+            fuel: limits.fuel,
+            hostcall_bytes: limits.hostcall_bytes,
+            log_bytes: limits.log_bytes,
+            module_bytes: wisp_host::HostConfig::default().max_module_bytes,
+            compile_ms: 60_000,
+            instances: None,
         }
     }
 }
@@ -77,7 +101,10 @@ impl From<&GuestLimits> for wisp_host::Limits {
             wall: Duration::from_millis(limits.wall_ms),
             tensor_bytes: limits.tensor_bytes,
             handles: limits.handles,
-            ..Self::default()
+            table_elements: limits.table_elements,
+            fuel: limits.fuel,
+            hostcall_bytes: limits.hostcall_bytes,
+            log_bytes: limits.log_bytes,
         }
     }
 }

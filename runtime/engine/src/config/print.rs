@@ -1,14 +1,15 @@
 //! A configuration as the text of a `wisp.toml`, with every default.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use wisp_core::{Device, Placement};
 
 use super::{
-    BatchingConfig, Config, DeploymentConfig, DeviceConfig, GuestLimits, ModelConfig, RequestLimits, SessionsChoice,
-    TenantConfig,
+    BatchingConfig, Config, DeploymentConfig, DeviceConfig, GuestLimits, InstancesChoice, ModelConfig,
+    ModelGrantConfig, RequestLimits, SessionsChoice, TenantConfig,
 };
 
 #[derive(Serialize)]
@@ -39,6 +40,7 @@ struct PrintedDevice {
 #[derive(Serialize)]
 struct PrintedServer<'a> {
     grpc: String,
+    http: String,
     admin: String,
     limits: &'a RequestLimits,
 }
@@ -59,14 +61,63 @@ struct PrintedModel<'a> {
 #[derive(Serialize)]
 struct PrintedDeployment<'a> {
     guest: &'a str,
-    models: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<&'a Path>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    signed_by: &'a [PathBuf],
+    instances: InstancesChoice,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<&'a str>,
+    models: &'a BTreeMap<String, ModelGrantConfig>,
     limits: &'a GuestLimits,
+    grants: PrintedGrants,
+}
+
+#[derive(Serialize)]
+struct PrintedGrants {
+    dirs: Vec<String>,
+    env: Vec<String>,
+    http: Vec<String>,
+    load: Vec<String>,
+}
+
+impl<'a> PrintedDeployment<'a> {
+    fn of(deployment: &'a DeploymentConfig) -> Self {
+        let DeploymentConfig { guest, trust, models, limits, grants, instances, route } = deployment;
+        Self {
+            guest,
+            digest: trust.digest.as_deref(),
+            signature: trust.signature.as_deref(),
+            signed_by: &trust.signed_by,
+            instances: *instances,
+            route: route.as_deref(),
+            models,
+            limits,
+            grants: PrintedGrants {
+                dirs: texts(&grants.dirs),
+                env: texts(&grants.env),
+                http: texts(&grants.http),
+                load: texts(&grants.load),
+            },
+        }
+    }
+}
+
+fn texts(items: &[impl ToString]) -> Vec<String> {
+    items.iter().map(ToString::to_string).collect()
 }
 
 /// The whole configuration, defaults included.
 pub(super) fn print(config: &Config) -> String {
-    let admin = config.server.admin.map_or("off".to_owned(), |address| address.to_string());
-    let server = PrintedServer { grpc: config.server.grpc.to_string(), admin, limits: &config.server.limits };
+    let listener = |address: Option<SocketAddr>| address.map_or("off".to_owned(), |address| address.to_string());
+    let server = PrintedServer {
+        grpc: config.server.grpc.to_string(),
+        http: listener(config.server.http),
+        admin: listener(config.server.admin),
+        limits: &config.server.limits,
+    };
     let models = config
         .models
         .iter()
@@ -87,10 +138,7 @@ pub(super) fn print(config: &Config) -> String {
     let deployments = config
         .deployments
         .iter()
-        .map(|(name, deployment)| {
-            let DeploymentConfig { guest, models, limits } = deployment;
-            (name.as_str(), PrintedDeployment { guest, models, limits })
-        })
+        .map(|(name, deployment)| (name.as_str(), PrintedDeployment::of(deployment)))
         .collect();
     let printed = |(device, config): (&Device, &DeviceConfig)| {
         (device.to_string(), PrintedDevice { memory_bytes: config.memory_bytes })

@@ -25,8 +25,9 @@ pub(crate) fn config(test: &str, backend: BackendId) -> Option<Config> {
 /// Adds a deployment of a guest that was built.
 pub(crate) fn add_guest(config: &mut Config, test: &str, name: &str, guest: &str, limits: GuestLimits) -> Option<()> {
     let guest = wisp_testing::guest(test, guest)?.display().to_string();
-    let models = BTreeMap::from([("encoder".to_owned(), MODEL.to_owned())]);
-    config.deployments.insert(name.to_owned(), DeploymentConfig { guest, models, limits });
+    let models = BTreeMap::from([("encoder".to_owned(), MODEL.into())]);
+    let deployment = DeploymentConfig { guest, models, limits, ..DeploymentConfig::default() };
+    config.deployments.insert(name.to_owned(), deployment);
     Some(())
 }
 

@@ -10,8 +10,8 @@ use crate::state::State;
 
 impl Host for State {
     fn describe(&mut self, name: String) -> wasmtime::Result<Result<ModelInfo, Error>> {
-        Ok(match self.granted(&name) {
-            Ok(model) => Ok(model_info(&model)),
+        Ok(match self.account.granted(&name) {
+            Ok(grant) => Ok(model_info(&grant.model)),
             Err(error) => Err(self.wit_error(&error)),
         })
     }

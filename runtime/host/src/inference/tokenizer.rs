@@ -100,13 +100,13 @@ impl Host for State {
         texts: Vec<String>,
         options: EncodeOptions,
     ) -> wasmtime::Result<Result<Resource<Encoding>, Error>> {
-        let model = match self.granted(&model) {
-            Ok(model) => model,
+        let model = match self.account.granted(&model) {
+            Ok(grant) => grant.model,
             Err(error) => return Ok(Err(self.wit_error(&error))),
         };
         let started_at = Instant::now();
         let encoded = encode(&model, texts, options).await;
-        self.add_tokenize_time(started_at.elapsed());
+        self.account.add_tokenize_time(started_at.elapsed());
         match encoded {
             Ok(rows) => Ok(Ok(self.push(Encoding { model, rows })?)),
             Err(error) => Ok(Err(self.wit_error(&error))),
@@ -114,8 +114,8 @@ impl Host for State {
     }
 
     fn decode(&mut self, model: String, tokens: Vec<u32>) -> wasmtime::Result<Result<String, Error>> {
-        let model = match self.granted(&model) {
-            Ok(model) => model,
+        let model = match self.account.granted(&model) {
+            Ok(grant) => grant.model,
             Err(error) => return Ok(Err(self.wit_error(&error))),
         };
         let decoded =
@@ -138,7 +138,7 @@ impl HostEncoding for State {
     ) -> wasmtime::Result<Result<Vec<(String, Resource<NnTensor>)>, Error>> {
         let started_at = Instant::now();
         let inputs = self.table.get(&encoding)?.tensors(&rows);
-        self.add_tokenize_time(started_at.elapsed());
+        self.account.add_tokenize_time(started_at.elapsed());
         match inputs {
             Ok(inputs) => {
                 let pushed = inputs.into_iter().map(|input| Ok((input.name, self.push_tensor(input.tensor)?)));

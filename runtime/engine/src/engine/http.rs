@@ -1,0 +1,92 @@
+//! HTTP applications: which deployment answers a path, and what a request of it takes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body::Body;
+use tokio::time::Instant;
+use wisp_host::{GuestBody, HttpCall, Terms};
+use wisp_scheduler::{Caller, Lane, Origin, Tenant};
+
+use super::Engine;
+use crate::EngineError;
+use crate::routes::Routes;
+
+/// A request to an application.
+#[derive(Debug)]
+pub struct HttpRequest<B> {
+    /// The request.
+    pub request: http::Request<B>,
+    /// Whether it came over TLS.
+    pub is_encrypted: bool,
+    /// Whose share it is served from; `None` for requests that show no identity.
+    pub tenant: Option<Tenant>,
+}
+
+impl Engine {
+    /// Whether any deployment is an HTTP application.
+    #[must_use]
+    pub fn serves_http(&self) -> bool {
+        !self.shared.routes.is_empty()
+    }
+
+    /// Has the application whose route the path begins with answer. It ends with its answer's body, or when that is dropped.
+    ///
+    /// # Errors
+    /// [`EngineError`] for whatever happens before the application answers.
+    pub async fn http<B>(&self, request: HttpRequest<B>) -> Result<http::Response<GuestBody>, EngineError>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: std::fmt::Display,
+    {
+        let metrics = &self.shared.metrics;
+        let path = request.request.uri().path();
+        let Some(name) = self.shared.routes.find(path) else {
+            let error = EngineError::NoApplication { path: path.chars().take(128).collect() };
+            metrics.failed(None, &error);
+            return Err(error);
+        };
+        // Routes are made of the deployments that there are, and those never change.
+        let deployment = self.deployment(Some(name))?;
+        let answer = self.http_with(name, request).await;
+        match &answer {
+            Ok(_) => metrics.answered_http(&deployment.metrics),
+            Err(error) => metrics.failed_http(&deployment.metrics, error),
+        }
+        answer
+    }
+
+    async fn http_with<B>(&self, name: &str, request: HttpRequest<B>) -> Result<http::Response<GuestBody>, EngineError>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: std::fmt::Display,
+    {
+        let deployment = self.deployment(Some(name))?;
+        let tenant = request.tenant.as_ref().unwrap_or(self.shared.tenants.anonymous());
+        let permit = self.admit(Lane::Interactive, tenant)?;
+        let place = deployment.take_place()?;
+        let living = deployment.metrics.instance();
+        let limits = deployment.limits;
+        let mut terms = Terms::new(Arc::clone(&deployment.name), Arc::clone(&deployment.grants), limits);
+        terms.caller = Caller { lane: Lane::Interactive, tenant: tenant.clone(), origin: Origin::default() };
+        terms.deadline = Some(Instant::now() + limits.wall);
+        let call = HttpCall {
+            terms,
+            request: request.request,
+            is_encrypted: request.is_encrypted,
+            until_end: Box::new((permit, place, living)),
+        };
+        Ok(deployment.guest.handle(call).await?)
+    }
+}
+
+/// The routes of an engine's applications.
+pub(super) fn routes(
+    deployments: &std::collections::BTreeMap<String, crate::deployment::Deployment>,
+) -> Result<Routes, crate::StartError> {
+    let applications = deployments
+        .values()
+        .filter(|deployment| deployment.guest.kind() == wisp_host::GuestKind::Http)
+        .map(|deployment| (&*deployment.name, deployment.route.as_deref()));
+    Routes::of(applications).map_err(crate::StartError::Route)
+}
