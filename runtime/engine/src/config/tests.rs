@@ -47,6 +47,71 @@ fn a_full_file_reads_as_written_and_reads_back() {
 }
 
 #[test]
+fn grants_trust_and_limits_of_a_deployment_read_as_written_and_read_back() {
+    let text = r#"
+        [models.minilm]
+        source = "all-minilm-l6-v2"
+        [deployments.app]
+        guest = "builtin:embedder"
+        digest = "sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        signature = "app.sig"
+        signed_by = ["keys/team.pem"]
+        instances = "reuse"
+        route = "/search/"
+        models = { encoder = { model = "minilm", max_rows = 8, deadline_ms = 250 }, plain = "minilm" }
+        limits = { fuel = 1000000, instances = 4, module_bytes = 1048576, compile_ms = 1000, hostcall_bytes = 1024 }
+        [deployments.app.grants]
+        dirs = ["data::/data", "/srv"]
+        env = ["MODE=fast", "HOME"]
+        http = ["api.example.com", "127.0.0.1:8080"]
+        load = ["openvino:cpu"]
+    "#;
+    let config = parse(text).expect("valid");
+    let app = &config.deployments["app"];
+    assert_eq!(app.trust.digest.as_deref(), Some(&*format!("sha256:{}", "a".repeat(64))));
+    assert_eq!(app.trust.signed_by, [Path::new("etc/keys/team.pem")]);
+    assert_eq!((app.instances, app.route.as_deref()), (InstancesChoice::Reuse, Some("/search")));
+    let grant = &app.models["encoder"];
+    assert_eq!((grant.max_rows, grant.deadline_ms), (Some(8), Some(250)));
+    assert_eq!(app.models["plain"], "minilm".into());
+    assert_eq!((app.limits.fuel, app.limits.instances), (Some(1_000_000), Some(4)));
+    assert_eq!(app.grants.dirs[0], DirConfig { host: "etc/data".into(), guest: "/data".to_owned() });
+    assert_eq!(app.grants.dirs[1], DirConfig { host: "/srv".into(), guest: "/srv".to_owned() });
+    assert_eq!(app.grants.env[0], EnvConfig { name: "MODE".to_owned(), value: Some("fast".to_owned()) });
+    assert_eq!(app.grants.http[1].port, Some(8080));
+    assert_eq!(app.grants.load[0].backend, BackendId::OpenVino);
+
+    let printed = config.to_toml().replace("etc/", "");
+    assert_eq!(parse(&printed).expect("valid"), config);
+}
+
+#[test]
+fn mistakes_in_grants_and_trust_are_located_and_explained() {
+    let deployment = "[deployments.d]\nguest = \"builtin:embedder\"\nmodels = {}\n";
+    for (text, message) in [
+        ("digest = \"sha1:00\"", "4:10: `sha1:00` is no digest; write sha256: and 64 hexadecimal digits"),
+        ("signed_by = []", "4:13: signed_by is empty, which nobody can satisfy; list public keys in PEM, or leave it out"),
+        ("instances = \"many\"", "4:13: unknown variant `many`, expected `fresh` or `reuse`"),
+        ("route = \"search\"", "4:9: `search` is no route; write the beginning of a path, such as /search"),
+        ("limits = { fuel = 0 }", "4:10: deployments.d.limits.fuel is 0; it can be 1 to 18446744073709551615"),
+        ("grants = { http = [\"https://x\"] }", "4:20: `https://x` is no host; write NAME or NAME:PORT"),
+        ("grants = { env = [\"=x\"] }", "4:19: `=x` is no variable; write NAME, or NAME=VALUE"),
+        ("grants = { dirs = [\"\"] }", "4:20: `` names no folder; write HOST, or HOST::GUEST"),
+        ("grants = { load = [\"gpu\"] }", "4:20: `gpu` is not a placement; write backend:device, such as ort:cpu"),
+        ("grants = { files = [] }", "4:12: unknown field `files`, expected one of `dirs`, `env`, `http`, `load`"),
+    ] {
+        let said = parse(&format!("{deployment}{text}")).expect_err(text);
+        assert!(said.starts_with(&format!("etc/wisp.toml:{message}")), "{text}: {said}");
+    }
+    let said = parse("[deployments.d]\nguest = \"builtin:embedder\"\nmodels = { a = 3, b = { max_rows = 1 } }").expect_err("two");
+    assert!(said.contains("expected the name of a model, or a table of model, max_rows and deadline_ms"), "{said}");
+    let said = parse(
+        "[models.m]\n[deployments.d]\nguest = \"builtin:embedder\"\nmodels = { a = { model = \"m\", max_rows = 0 } }",
+    );
+    assert!(said.expect_err("zero").contains("deployments.d.models.a.max_rows is 0; it can be 1 to 1000000"));
+}
+
+#[test]
 fn a_model_without_a_source_is_the_built_in_of_that_name() {
     let config = parse("[models.all-minilm-l6-v2]\nplacement = [\"candle:cpu\"]").expect("valid");
     assert_eq!(config.models["all-minilm-l6-v2"].source, "all-minilm-l6-v2");
@@ -57,7 +122,7 @@ fn a_model_without_a_source_is_the_built_in_of_that_name() {
 fn every_mistake_is_located_and_explained() {
     let deployment = "[deployments.d]\nguest = \"builtin:embedder\"\n";
     for (text, message) in [
-        ("[server]\nport = 1", "etc/wisp.toml:2:1: unknown field `port`, expected one of `grpc`, `admin`, `limits`"),
+        ("[server]\nport = 1", "etc/wisp.toml:2:1: unknown field `port`, expected one of `grpc`, `http`, `admin`, `limits`"),
         ("[server]\ngrpc = 50051", "etc/wisp.toml:2:8: invalid type: integer `50051`, expected a string"),
         (
             "[server]\ngrpc = \"localhost\"",
@@ -231,11 +296,11 @@ fn a_pod_grants_its_models_to_the_module_of_its_image() {
     assert_eq!(config.server.admin.map(|address| address.to_string()).as_deref(), Some("0.0.0.0:9090"));
     let deployment = &config.deployments["default"];
     assert_eq!((config.deployments.len(), deployment.guest.as_str()), (1, crate::IMAGE_GUEST));
-    assert_eq!(deployment.models, BTreeMap::from([("encoder".to_owned(), "minilm".to_owned())]));
+    assert_eq!(deployment.models, BTreeMap::from([("encoder".to_owned(), "minilm".into())]));
 
     let config = parse_pod("[models.a]\nsource = \"/models/a\"\n[models.b]\nsource = \"b/c\"\n").expect("valid");
     let granted = &config.deployments["default"].models;
-    assert!(granted.iter().all(|(alias, model)| alias == model) && granted.len() == 2, "{granted:?}");
+    assert!(granted.iter().all(|(alias, grant)| *alias == grant.model) && granted.len() == 2, "{granted:?}");
     assert_eq!(config.models["b"].source, "/etc/wisp/b/c");
 }
 

@@ -212,11 +212,11 @@ fn models_of_one_digest_placement_and_precision_share_a_session() {
     config.models.insert("twin".to_owned(), twin.clone());
     config.models.insert("other".to_owned(), wisp_engine::ModelConfig { placement: vec![ON_ORT], ..twin });
     let portable = config.deployments.get_mut("portable").expect("was added");
-    portable.models = [("encoder".to_owned(), "twin".to_owned()), ("second".to_owned(), "other".to_owned())].into();
+    portable.models = [("encoder".to_owned(), "twin".into()), ("second".to_owned(), "other".into())].into();
     let engine = crate::support::start(config, &real);
     let granted = |deployment: &str, alias: &str| {
         let (_, _, grants) = engine.guest(deployment).expect("is configured");
-        std::sync::Arc::clone(grants.get(alias).expect("is granted"))
+        std::sync::Arc::clone(&grants.get(alias).expect("is granted").model)
     };
     let first = granted("embedder", "encoder");
     assert!(std::sync::Arc::ptr_eq(&first, &granted("portable", "encoder")));
