@@ -6,7 +6,7 @@
 //!
 //! A `wasi:http/proxy` component for any host that has `wasi:nn` as well. It asks for the model `classifier`, which takes
 //! bytes, `[1, 224, 224, 3]`, and answers bytes or floats, one a class. `CLASSIFIER_INPUT` in its environment names the
-//! model's input where it is called otherwise than [`INPUT`].
+//! model's input where it is not that of the birds' model.
 
 mod classifier;
 

@@ -57,7 +57,8 @@ pub(crate) fn decode(file: &[u8]) -> Result<Picture, DecodeError> {
 
 fn decode_jpeg(file: &[u8]) -> Result<Picture, DecodeError> {
     let broken = |reason: String| DecodeError::Broken { format: "JPEG", reason };
-    let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::RGB);
+    // Otherwise the rest of a file that broke off would be taken for grey.
+    let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::RGB).set_strict_mode(true);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(file), options);
     decoder.decode_headers().map_err(|error| broken(error.to_string()))?;
     let (width, height) = decoder.dimensions().ok_or_else(|| broken("it has no size".to_owned()))?;
@@ -135,6 +136,28 @@ mod tests {
         for (colour, pixels, rgb) in cases {
             let picture = decode(&png(2, 1, colour, pixels)).expect("the file is whole");
             assert_eq!((picture.width(), picture.height(), picture.rgb()), (2, 1, &rgb[..]), "{colour:?}");
+        }
+    }
+
+    /// 32 × 16 pixels, the left half of them red and the right half blue.
+    const HALVES: &[u8] = include_bytes!("decode/halves.jpg");
+
+    #[test]
+    fn a_jpeg_becomes_rgb() {
+        let picture = decode(HALVES).expect("the file is whole");
+        assert_eq!((picture.width(), picture.height()), (32, 16));
+        for (x, expected) in [(0, [200, 30, 30]), (15, [200, 30, 30]), (16, [20, 40, 220]), (31, [20, 40, 220])] {
+            let pixel = &picture.rgb()[(8 * 32 + x) * 3..][..3];
+            // The file keeps colours in coarse steps.
+            assert!(pixel.iter().zip(expected).all(|(&found, value)| found.abs_diff(value) <= 4), "{x}: {pixel:?}");
+        }
+    }
+
+    #[test]
+    fn a_jpeg_that_broke_off_is_refused() {
+        for length in JPEG_SIGNATURE.len()..HALVES.len() - 8 {
+            let refused = decode(&HALVES[..length]);
+            assert!(matches!(refused, Err(DecodeError::Broken { format: "JPEG", .. })), "{length} bytes: {refused:?}");
         }
     }
 
