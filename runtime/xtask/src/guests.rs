@@ -1,14 +1,17 @@
 //! `cargo xtask guests`: builds every guest of `examples/guests` into `target/guests/<name>.wasm`.
 
+mod targets;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use cargo_metadata::{Metadata, MetadataCommand};
 use serde_json::Value;
 
-use crate::process::run_within;
+use crate::process::{capture, run_within};
 use crate::progress::{Step, readable_bytes};
 use crate::repository::Repository;
-use crate::toolchain::{GUEST_TARGET, GuestToolchain};
+use crate::toolchain::GuestToolchain;
 
 /// Where a guest with a tokenizer of its own finds the files that it compiles in: `vocab.txt` and `tokenizer.json`.
 pub(crate) const TOKENIZER_VARIABLE: &str = "WISP_TOKENIZER_DIR";
@@ -18,7 +21,7 @@ pub(crate) const TOKENIZER_VARIABLE: &str = "WISP_TOKENIZER_DIR";
 pub(crate) struct Guest {
     /// Name of its crate.
     pub(crate) name: String,
-    /// The component.
+    /// The component or module.
     pub(crate) path: PathBuf,
     /// Its size.
     pub(crate) size_bytes: u64,
@@ -32,17 +35,20 @@ pub(crate) fn build(
     step: &Step,
 ) -> Result<Vec<Guest>> {
     let folder = repository.built_guests();
-    let mut command = toolchain.cargo(&folder)?;
-    command.args(["build", "--release", "--locked", "--workspace", "--message-format=json-render-diagnostics"]);
-    command.args(["--target", GUEST_TARGET, "--manifest-path"]).arg(repository.guest_workspace());
-    command.env(TOKENIZER_VARIABLE, tokenizer);
-    let messages = run_within(step, &mut command)?;
-
+    let metadata = describe(repository, toolchain)?;
     let mut guests = Vec::new();
-    for (name, built) in components(&messages) {
-        let path = folder.join(format!("{name}.wasm"));
-        let size_bytes = copy_if_changed(&built, &path)?;
-        guests.push(Guest { name, path, size_bytes });
+    for (target, packages) in targets::by_target(&metadata)? {
+        let mut command = toolchain.cargo(&folder)?;
+        command.args(["build", "--release", "--locked", "--message-format=json-render-diagnostics"]);
+        command.args(["--target", target, "--manifest-path"]).arg(repository.guest_workspace());
+        command.args(packages.iter().flat_map(|package| ["--package", package]));
+        command.env(TOKENIZER_VARIABLE, tokenizer);
+        let messages = run_within(step, &mut command)?;
+        for (name, built) in artifacts(&messages) {
+            let path = folder.join(format!("{name}.wasm"));
+            let size_bytes = copy_if_changed(&built, &path)?;
+            guests.push(Guest { name, path, size_bytes });
+        }
     }
     ensure!(!guests.is_empty(), "{} builds no guest", repository.guest_workspace().display());
     guests.sort_by(|a, b| a.name.cmp(&b.name));
@@ -58,8 +64,17 @@ pub(crate) fn table(guests: &[Guest]) -> String {
     guests.iter().map(row).collect()
 }
 
-/// Names and files of the components among cargo's messages, one message a line.
-fn components(messages: &str) -> Vec<(String, PathBuf)> {
+/// The packages of the guests' workspace.
+fn describe(repository: &Repository, toolchain: &GuestToolchain) -> Result<Metadata> {
+    let mut command = toolchain.cargo(&repository.built_guests())?;
+    command.args(["metadata", "--no-deps", "--locked", "--format-version=1", "--manifest-path"]);
+    let described = capture(command.arg(repository.guest_workspace()))?;
+    MetadataCommand::parse(described)
+        .with_context(|| format!("cannot understand what cargo says about {}", repository.guest_workspace().display()))
+}
+
+/// Names and files of the components and modules among cargo's messages, one message a line.
+fn artifacts(messages: &str) -> Vec<(String, PathBuf)> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
@@ -91,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_components_among_the_messages_of_cargo() {
+    fn finds_guests_among_the_messages_of_cargo() {
         let messages = concat!(
             r#"{"reason":"compiler-artifact","target":{"name":"serde"},"filenames":["/t/libserde.rlib"]}"#,
             "\nnot json\n",
@@ -100,7 +115,7 @@ mod tests {
             r#"{"reason":"build-finished","success":true}"#,
         );
         let expected = [("embedder-portable".to_owned(), PathBuf::from("/t/embedder_portable.wasm"))];
-        assert_eq!(components(messages), expected);
+        assert_eq!(artifacts(messages), expected);
     }
 
     #[test]

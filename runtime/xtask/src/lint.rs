@@ -79,6 +79,9 @@ fn checks(workplace: &Workplace, shim: Option<&StaticLibraries>) -> Vec<Check> {
     add("the guest SDK with Clippy", guest("clippy", repository.guest_sdk()), &clippy);
     add("the guests with Clippy", with(guest("clippy", repository.guest_workspace()), &["--workspace"]), &clippy);
     add("the guest SDK's documentation", with_strict_docs(guest("doc", repository.guest_sdk())), &["--no-deps"]);
+    let mut documented = with_strict_docs(guest("doc", repository.guest_workspace()));
+    documented.arg("--workspace");
+    add("the guests' documentation", documented, &["--no-deps"]);
     checks
 }
 
@@ -106,7 +109,7 @@ mod tests {
             .collect();
         let count = |word: &str| lines.iter().filter(|line| line.split(' ').next() == Some(word)).count();
         // `fmt --all` reaches path dependencies, so the guests' workspace brings the SDK along.
-        assert_eq!((count("fmt"), count("clippy"), count("doc")), (2, 4, 3), "{lines:?}");
+        assert_eq!((count("fmt"), count("clippy"), count("doc")), (2, 4, 4), "{lines:?}");
         assert!(lines.iter().filter(|line| line.starts_with("clippy")).all(|line| line.ends_with("-- -D warnings")));
     }
 }

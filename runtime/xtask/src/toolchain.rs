@@ -1,4 +1,4 @@
-//! The compiler that guests are built with: Rust's own where its `wasm32-wasip2` target can be had, else Debian's.
+//! The compiler that guests are built with: Rust's own where its targets for WASI can be had, else Debian's.
 
 mod debian;
 
@@ -13,8 +13,14 @@ use crate::process::{capture, cargo, find_program};
 use crate::progress::Step;
 use debian::DebianCompiler;
 
-/// The target of every guest.
-pub(crate) const GUEST_TARGET: &str = "wasm32-wasip2";
+/// What a guest is built for unless its package says otherwise: a component.
+pub(crate) const COMPONENT_TARGET: &str = "wasm32-wasip2";
+
+/// A core module with imports of WASI preview 1, which guests written for older hosts are.
+pub(crate) const MODULE_TARGET: &str = "wasm32-wasip1";
+
+/// Every target that a guest may be built for; a guest compiler has all of them.
+pub(crate) const GUEST_TARGETS: [&str; 2] = [MODULE_TARGET, COMPONENT_TARGET];
 
 /// What rustc calls to link a component; it calls `wasm-ld` in turn.
 const COMPONENT_LINKER: &str = "wasm-component-ld";
@@ -39,7 +45,7 @@ const HOST_VARIABLES: [&str; 13] = [
 /// Which guest compiler to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Choice {
-    /// The host's Rust toolchain if it has the target or rustup can add it, else Debian's compiler.
+    /// The host's Rust toolchain if it has the targets or rustup can add them, else Debian's compiler.
     #[default]
     Auto,
     /// Only the host's Rust toolchain.
@@ -51,7 +57,7 @@ pub(crate) enum Choice {
 /// A compiler that builds guests.
 #[derive(Clone, Debug)]
 pub(crate) enum GuestToolchain {
-    /// The host's toolchain, which has the target.
+    /// The host's toolchain, which has the targets.
     Host,
     /// The compiler out of Debian's packages, with the host toolchain's linker.
     Debian(DebianCompiler),
@@ -60,7 +66,7 @@ pub(crate) enum GuestToolchain {
 impl GuestToolchain {
     /// What is installed already; fetches nothing.
     pub(crate) fn find(toolchains: &Path, choice: Choice) -> Option<Self> {
-        if choice != Choice::Debian && host_has_target() {
+        if choice != Choice::Debian && host_has_targets() {
             return Some(Self::Host);
         }
         if choice == Choice::Rustup {
@@ -81,7 +87,7 @@ impl GuestToolchain {
         }
         let by_rustup = match choice {
             Choice::Debian => None,
-            Choice::Auto | Choice::Rustup => match add_target_by_rustup(step) {
+            Choice::Auto | Choice::Rustup => match add_targets_by_rustup(step) {
                 Ok(()) => return Ok(Self::Host),
                 Err(error) => Some(error),
             },
@@ -89,7 +95,8 @@ impl GuestToolchain {
         if let Some(error) = &by_rustup {
             let first = format!("{error:#}");
             step.say(&format!(
-                "rustup cannot add {GUEST_TARGET} ({})",
+                "rustup cannot add {} ({})",
+                target_names(),
                 first.lines().last().unwrap_or_default().trim()
             ));
         }
@@ -97,7 +104,7 @@ impl GuestToolchain {
             bail!("no guest compiler: {:#}", by_rustup.context("rustup was tried")?);
         }
         let compiler = DebianCompiler::install(toolchains, step).with_context(|| match &by_rustup {
-            Some(error) => format!("no guest compiler; rustup could not add the target either: {error:#}"),
+            Some(error) => format!("no guest compiler; rustup could not add its targets either: {error:#}"),
             None => "no guest compiler".to_owned(),
         })?;
         Ok(Self::Debian(compiler))
@@ -118,10 +125,11 @@ impl GuestToolchain {
     /// The compiler in a few words.
     pub(crate) fn describe(&self) -> String {
         match self {
-            Self::Host => format!("{GUEST_TARGET} of the host's Rust toolchain"),
+            Self::Host => format!("{} of the host's Rust toolchain", target_names()),
             Self::Debian(compiler) => {
                 format!(
-                    "{GUEST_TARGET}, {} out of Debian's packages",
+                    "{}, {} out of Debian's packages",
+                    target_names(),
                     compiler.version().as_deref().unwrap_or("broken")
                 )
             }
@@ -149,20 +157,27 @@ fn rustc() -> Command {
     Command::new("rustc")
 }
 
-/// Whether the host's compiler has the standard library for guests.
-fn host_has_target() -> bool {
-    capture(rustc().args(["--print", "target-libdir", "--target", GUEST_TARGET]))
-        .is_ok_and(|folder| Path::new(folder.trim()).is_dir())
+/// The targets as a sentence names them.
+fn target_names() -> String {
+    GUEST_TARGETS.join(" and ")
 }
 
-fn add_target_by_rustup(step: &Step) -> Result<()> {
+/// Whether the host's compiler has the standard library for every kind of guest.
+fn host_has_targets() -> bool {
+    GUEST_TARGETS.iter().all(|target| {
+        capture(rustc().args(["--print", "target-libdir", "--target", target]))
+            .is_ok_and(|folder| Path::new(folder.trim()).is_dir())
+    })
+}
+
+fn add_targets_by_rustup(step: &Step) -> Result<()> {
     if find_program("rustup").is_none() {
         bail!("rustup is not on the PATH");
     }
-    step.say(&format!("rustup target add {GUEST_TARGET}"));
-    capture(Command::new("rustup").args(["target", "add", GUEST_TARGET]))?;
-    if !host_has_target() {
-        bail!("rustup added {GUEST_TARGET} to another toolchain than the `rustc` on the PATH belongs to");
+    step.say(&format!("rustup target add {}", GUEST_TARGETS.join(" ")));
+    capture(Command::new("rustup").args(["target", "add"]).args(GUEST_TARGETS))?;
+    if !host_has_targets() {
+        bail!("rustup added {} to another toolchain than the `rustc` on the PATH belongs to", target_names());
     }
     Ok(())
 }

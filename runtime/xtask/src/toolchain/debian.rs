@@ -14,8 +14,10 @@ use crate::packages::{Apt, Ingredients, Platform, discard, unpack};
 use crate::process::{capture, is_executable};
 use crate::progress::Step;
 
+use super::GUEST_TARGETS;
+
 /// Counts changes of the recipe; an older folder is left alone and no longer used.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 
 /// The first suite whose `rustc` has a standard library for WebAssembly.
 const SUITE: &str = "forky";
@@ -26,8 +28,8 @@ const PACKAGES: [&str; 2] = ["rustc", "libstd-rust-dev-wasm32"];
 /// What these packages need only to link programs of the host; the machine's own C compiler does that.
 const LEFT_OUT: [&str; 3] = ["gcc", "binutils", "libc6-dev"];
 
-/// Unpacked folders that building a component does not need.
-const PRUNED: [&str; 3] = ["usr/share", "usr/lib/rustlib/wasm32-unknown-unknown", "usr/lib/rustlib/wasm32-wasip1"];
+/// Unpacked folders that building a guest does not need.
+const PRUNED: [&str; 2] = ["usr/share", "usr/lib/rustlib/wasm32-unknown-unknown"];
 
 /// A Rust compiler unpacked out of Debian's packages.
 #[derive(Clone, Debug)]
@@ -38,7 +40,7 @@ pub(crate) struct DebianCompiler {
 impl DebianCompiler {
     /// The compiler below `toolchains`, if it was installed there. The folder appears only when it is complete.
     pub(crate) fn find(toolchains: &Path) -> Option<Self> {
-        let compiler = Self { root: toolchains.join(format!("wasm32-wasip2-debian-{RECIPE}")) };
+        let compiler = Self { root: root(toolchains) };
         is_executable(&compiler.rustc()).then_some(compiler)
     }
 
@@ -78,13 +80,18 @@ impl DebianCompiler {
         write_wrapper(&wrapper, platform)?;
         check(&wrapper, &unpacked, platform)?;
 
-        let root = toolchains.join(format!("wasm32-wasip2-debian-{RECIPE}"));
+        let root = root(toolchains);
         discard(&root)?;
         std::fs::rename(&unpacked, &root)
             .with_context(|| format!("cannot rename {} to {}", unpacked.display(), root.display()))?;
         discard(&work)?;
         Ok(Self { root })
     }
+}
+
+/// Where the compiler of this recipe lies.
+fn root(toolchains: &Path) -> PathBuf {
+    toolchains.join(format!("wasm32-wasi-debian-{RECIPE}"))
 }
 
 /// Writes a `rustc` that starts the real one with the loader, the libraries and the sysroot beside it, wherever the
@@ -104,7 +111,7 @@ fn write_wrapper(wrapper: &Path, platform: Platform) -> Result<()> {
         .with_context(|| format!("cannot make {} executable", wrapper.display()))
 }
 
-/// Starts the compiler once: it must run here, be for this platform, and have the library for WebAssembly.
+/// Starts the compiler once: it must run here, be for this platform, and have the libraries for WebAssembly.
 fn check(rustc: &Path, root: &Path, platform: Platform) -> Result<()> {
     let about = capture(Command::new(rustc).arg("-vV")).context("Debian's compiler does not run on this machine")?;
     ensure!(
@@ -112,7 +119,9 @@ fn check(rustc: &Path, root: &Path, platform: Platform) -> Result<()> {
         "Debian's compiler is not for {}: {about}",
         platform.triple
     );
-    let library = root.join("usr/lib/rustlib/wasm32-wasip2/lib");
-    ensure!(library.is_dir(), "Debian's packages hold no {}", library.display());
+    for target in GUEST_TARGETS {
+        let library = root.join("usr/lib/rustlib").join(target).join("lib");
+        ensure!(library.is_dir(), "Debian's packages hold no {}", library.display());
+    }
     Ok(())
 }
