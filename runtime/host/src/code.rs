@@ -216,7 +216,6 @@ mod tests {
         for (wasm, part) in [
             (&b""[..], "the file is empty"),
             (b"#!/bin/sh", "magic bytes"),
-            (b"\0asm\x01\0\0\0", "it is a core module; build it for the target wasm32-wasip2"),
             (b"\0asm\x0d\0\x01\0\xff", "does not compile"),
             (&precompiled, "precompiled machine code, which is never trusted"),
         ] {

@@ -19,7 +19,9 @@ pub(crate) fn compiled(
     wasm: &[u8],
     loading: Loading<'_>,
 ) -> Result<Compiled, HostError> {
-    if let Some(component) = loading.code.and_then(|code| mapped(flavour, name, wasm, code)) {
+    // Code that travels alone is that of components; programs do not run in pods.
+    let code = loading.code.filter(|_| kind == ModuleKind::Component);
+    if let Some(component) = code.and_then(|code| mapped(flavour, name, wasm, code)) {
         return Ok(Compiled::Component(component));
     }
     match loading.compile_limit {
