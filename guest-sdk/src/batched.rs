@@ -28,17 +28,26 @@ pub(crate) enum Readout<'a> {
     },
 }
 
+/// What one `compute` may carry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Rows.
+    pub(crate) max_rows: u32,
+    /// Rows × padded length.
+    pub(crate) max_tokens: u32,
+}
+
 /// Embeds rows of these `token_counts`; `tensors` gives the model's inputs for some of them.
 pub(crate) fn embed(
     model: &Model,
     token_counts: Vec<u32>,
-    max_batch_tokens: u32,
+    bounds: Bounds,
     readout: Readout<'_>,
     options: Options,
     tensors: impl Fn(&[u32]) -> Result<Vec<NamedTensor>, Error>,
 ) -> Result<Embeddings, Error> {
     let mut gathered = Gathered::new(token_counts.len(), options);
-    for rows in plan::batches(&token_counts, max_batch_tokens) {
+    for rows in plan::batches_of(&token_counts, bounds.max_rows, bounds.max_tokens) {
         let inputs = tensors(&rows)?;
         match readout {
             Readout::Fused { output } => {

@@ -14,3 +14,11 @@ use crate::error::Error;
 pub fn describe(alias: &str) -> Result<ModelInfo, Error> {
     Ok(crate::bindings::wisp::inference::models::describe(alias)?)
 }
+
+/// Most rows that one `compute` with this model may carry, where the grant bounds them.
+///
+/// # Errors
+/// As [`describe`].
+pub fn max_rows(alias: &str) -> Result<Option<u32>, Error> {
+    Ok(crate::bindings::wisp::inference::models::max_rows(alias)?)
+}

@@ -20,6 +20,12 @@ pub const TOKENS_FOR_PADDING: u64 = 8;
 /// ```
 #[must_use]
 pub fn batches(lengths: &[u32], max_batch_tokens: u32) -> Vec<Vec<u32>> {
+    batches_of(lengths, u32::MAX, max_batch_tokens)
+}
+
+/// As [`batches`], of at most `max_rows` rows each.
+#[must_use]
+pub fn batches_of(lengths: &[u32], max_rows: u32, max_batch_tokens: u32) -> Vec<Vec<u32>> {
     let mut rows: Vec<(u32, u32)> = (0..).zip(lengths.iter().copied()).collect();
     rows.sort_by_key(|&(_, length)| length);
     let mut batches: Vec<Vec<u32>> = Vec::new();
@@ -29,6 +35,7 @@ pub fn batches(lengths: &[u32], max_batch_tokens: u32) -> Vec<Vec<u32>> {
         // In ascending order the newest row is the longest of its batch.
         match batches
             .last_mut()
+            .filter(|batch| batch.len() < max_rows as usize)
             .filter(|batch| is_worth_it(batch.len() as u64 + 1, length, tokens + length, max_batch_tokens))
         {
             Some(batch) => {
@@ -59,6 +66,12 @@ mod tests {
     #[test]
     fn keeps_everything_together_when_it_fits() {
         assert_eq!(batches(&[4, 4, 4, 4], 16), vec![vec![0, 1, 2, 3]]);
+    }
+
+    #[test]
+    fn gives_no_batch_more_rows_than_are_granted() {
+        assert_eq!(batches_of(&[4, 4, 4, 4, 4], 2, 4096), vec![vec![0, 1], vec![2, 3], vec![4]]);
+        assert_eq!(batches_of(&[4, 4], 1, 4096), vec![vec![0], vec![1]]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The ready-made embedder for Wisp: the host tokenises, and pools where it can.
 
-use crate::batched::{self, Readout};
+use crate::batched::{self, Bounds, Readout};
 use crate::embedder::{Embeddings, Inputs, Options, check_inputs, fit_tokens};
 use crate::error::Error;
 use crate::model::Model;
@@ -20,6 +20,8 @@ pub struct TextEmbedder {
     model: Model,
     tokenizer: Tokenizer,
     info: ModelInfo,
+    /// Rows of one `compute`.
+    max_rows: u32,
 }
 
 /// What the rows are made of.
@@ -34,7 +36,12 @@ impl TextEmbedder {
     /// # Errors
     /// The host's: a model that is unknown, not granted or not loadable.
     pub fn load(alias: &str) -> Result<Self, Error> {
-        Ok(Self { model: Model::load(alias)?, tokenizer: Tokenizer::of(alias), info: models::describe(alias)? })
+        Ok(Self {
+            model: Model::load(alias)?,
+            tokenizer: Tokenizer::of(alias),
+            info: models::describe(alias)?,
+            max_rows: models::max_rows(alias)?.unwrap_or(u32::MAX),
+        })
     }
 
     /// Embeds all of `inputs`.
@@ -51,7 +58,8 @@ impl TextEmbedder {
         let readout = readout(&self.info, options)?;
         let rows = self.rows(inputs, options)?;
         let token_counts = rows.token_counts();
-        batched::embed(&self.model, token_counts, self.info.max_batch_tokens, readout, options, |batch| {
+        let bounds = Bounds { max_rows: self.max_rows, max_tokens: self.info.max_batch_tokens };
+        batched::embed(&self.model, token_counts, bounds, readout, options, |batch| {
             rows.tensors(batch, &self.info)
         })
     }

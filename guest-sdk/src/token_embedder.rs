@@ -1,6 +1,6 @@
 //! The ready-made embedder for any WASI-NN host: the guest tokenises and pools itself.
 
-use crate::batched::{self, Readout};
+use crate::batched::{self, Bounds, Readout};
 use crate::embedder::{Embeddings, Options, fit_tokens};
 use crate::error::Error;
 use crate::model::Model;
@@ -62,7 +62,8 @@ impl TokenEmbedder {
         }
         let token_counts = rows.iter().map(|row| u32::try_from(row.len()).unwrap_or(u32::MAX)).collect();
         let readout = Readout::Hidden { output: self.facts.hidden_states, pooling: self.facts.pooling };
-        batched::embed(&self.model, token_counts, self.facts.max_batch_tokens, readout, options, |batch| {
+        let bounds = Bounds { max_rows: u32::MAX, max_tokens: self.facts.max_batch_tokens };
+        batched::embed(&self.model, token_counts, bounds, readout, options, |batch| {
             let rows: Vec<&[u32]> = batch.iter().map(|&row| rows[row as usize].as_slice()).collect();
             PaddedRows::of(&rows).tensors(self.facts.inputs.iter().copied())
         })

@@ -11,6 +11,7 @@ use wisp_core::Placement;
 use wisp_engine::{
     Config, DeploymentConfig, DirConfig, EmbedRequest, Engine, EnvConfig, GrantsConfig, GuestKind, GuestLimits,
     HttpGrant, ModelConfig, Program, ProgramConfig, ServerConfig, Streams, TensorTypes, TrustConfig,
+    WrittenIn,
 };
 use wisp_model_store::Store;
 
@@ -112,7 +113,8 @@ impl Run {
             grants: self.grants(),
             may_write: !self.read_only,
             limits: self.limits(WALL_MS),
-            name: name.clone(),
+            name: self.name(),
+            file: Some(self.module.clone()),
         };
         let program = Program::load(&config, wasm, store, &Console::new())?;
         let args = std::iter::once(name).chain(self.arguments).collect();
@@ -152,6 +154,11 @@ impl Run {
         Ok(())
     }
 
+    /// What the module is called in messages.
+    fn name(&self) -> String {
+        self.module.file_stem().unwrap_or(self.module.as_os_str()).to_string_lossy().into_owned()
+    }
+
     /// The module as the only deployment.
     fn deployed(&self, guest: String, wall_ms: u64) -> Config {
         let models = self.models();
@@ -163,8 +170,7 @@ impl Run {
             grants: self.grants(),
             ..DeploymentConfig::default()
         };
-        let name = self.module.file_stem().map_or_else(|| guest.clone(), |stem| stem.to_string_lossy().into_owned());
-        Config { models, deployments: BTreeMap::from([(name, deployment)]), ..Config::default() }
+        Config { models, deployments: BTreeMap::from([(self.name(), deployment)]), ..Config::default() }
     }
 
     fn models(&self) -> BTreeMap<String, ModelConfig> {
@@ -186,6 +192,7 @@ impl Run {
             env: self.env.iter().map(|env| EnvConfig::parse(env)).collect(),
             http: self.http.clone(),
             load: self.load.clone(),
+            written_in: WrittenIn::CommandLine,
         }
     }
 

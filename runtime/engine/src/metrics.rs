@@ -78,7 +78,6 @@ pub(crate) struct Living(Gauge);
 pub(crate) struct DeploymentMetrics {
     deployment: String,
     ok: Counter,
-    ok_http: Counter,
     seconds: Histogram,
     guest_seconds: Histogram,
     guest_start_seconds: Histogram,
@@ -145,7 +144,6 @@ impl Metrics {
         DeploymentMetrics {
             deployment: name.to_owned(),
             ok: self.requests.get_or_create_owned(&request(name, EMBED, "ok")),
-            ok_http: self.requests.get_or_create_owned(&request(name, HTTP, "ok")),
             seconds: self.seconds.get_or_create_owned(&labels),
             guest_seconds: self.guest_seconds.get_or_create_owned(&labels),
             guest_start_seconds: self.guest_start_seconds.get_or_create_owned(&labels),
@@ -169,7 +167,7 @@ impl Metrics {
 
     /// An application answered; what it answered is its own business.
     pub(crate) fn answered_http(&self, deployment: &DeploymentMetrics) {
-        deployment.ok_http.inc();
+        self.requests.get_or_create(&request(&deployment.deployment, HTTP, "ok")).inc();
     }
 
     /// An application did not answer.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wisp_host::{DirGrant, Outside, WrittenIn};
+use wisp_host::{DirGrant, Outside};
 
 use crate::StartError;
 use crate::brought::Brought;
@@ -19,7 +19,7 @@ pub(crate) fn outside(name: &str, grants: &GrantsConfig, brought: &Arc<Brought>)
         env: grants.env.iter().map(variable).collect::<Result<_, _>>().map_err(refuse)?,
         http: grants.http.clone(),
         loader: brought.granted(&grants.load),
-        written_in: WrittenIn::Configuration,
+        written_in: grants.written_in,
     })
 }
 

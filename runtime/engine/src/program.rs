@@ -1,12 +1,13 @@
 //! Programs: modules that run once, with models and grants that a command line gives them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use wisp_host::{
     AotCache, CallError, DirGrant, Grants, Guest, Host, HostConfig, Limits, Loading, ModelGrant, Outside, ProgramCall,
-    ProgramEnd, Streams, TensorTypes, Terms, WrittenIn,
+    ProgramEnd, Streams, TensorTypes, Terms,
 };
 use wisp_model_store::{Progress, Store};
 
@@ -22,6 +23,8 @@ use crate::{StartError, trust};
 pub struct ProgramConfig {
     /// Its name, for messages.
     pub name: String,
+    /// Its file, if it has one: a signature may lie beside it.
+    pub file: Option<PathBuf>,
     /// What it must be for it to be compiled.
     pub trust: TrustConfig,
     /// The models, by the alias that it uses.
@@ -54,7 +57,7 @@ impl Program {
         progress: &dyn Progress,
     ) -> Result<Self, StartError> {
         let name = &config.name;
-        trust::check(&config.trust, Some(name.as_ref()), wasm).map_err(|source| StartError::Trust {
+        trust::check(&config.trust, config.file.as_deref(), wasm).map_err(|source| StartError::Trust {
             deployment: name.clone(),
             guest: name.clone(),
             source,
@@ -83,7 +86,7 @@ impl Program {
         let models = models.collect::<Result<Vec<_>, StartError>>()?;
         let outside = outside(name, &config.grants, &Brought::new(store, metrics.scheduler.clone()))?;
         let dirs = outside.dirs.into_iter().map(|dir| DirGrant { may_write: config.may_write, ..dir }).collect();
-        let outside = Outside { dirs, written_in: WrittenIn::CommandLine, ..outside };
+        let outside = Outside { dirs, ..outside };
         let grants = Arc::new(Grants::new(models).with_outside(outside));
         Ok(Self { guest, name: name.as_str().into(), grants, limits })
     }

@@ -56,7 +56,8 @@ fn initialize(name: &str, wasm: &[u8]) -> Result<Vec<u8>> {
 
 async fn take(name: &str, wasm: &[u8]) -> Result<Vec<u8>> {
     let mut wizer = Wizer::new();
-    wizer.init_func(INITIALIZE_EXPORT);
+    // The export stays: a component lifts the function of its core module by this name.
+    wizer.init_func(INITIALIZE_EXPORT).keep_init_func(true);
     let (context, instrumented) = wizer.instrument_component(wasm)?;
     // Instances are not pooled here: the instrumented component has parts that no guest has.
     let engine = Engine::new(Config::new().epoch_interruption(true))?;

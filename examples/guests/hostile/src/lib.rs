@@ -5,6 +5,7 @@
 mod escape;
 mod exhaust;
 mod misuse;
+mod remember;
 
 use wisp_guest::{Embedder, Embeddings, Error, Inputs, Options, TextEmbedder};
 
@@ -21,6 +22,8 @@ impl Embedder for Hostile {
             "loop" => exhaust::spin(),
             "spin-host" => exhaust::spin_in_host(),
             "allocate" => exhaust::allocate(),
+            "count" => Ok(remember::count()),
+            "large-tensor" => misuse::pass_a_large_tensor(),
             "many-tensors" => exhaust::create_tensors(),
             "stack" => Err(Error::internal(format!("recursion ended at {}", exhaust::recurse(0)))),
             "stderr" => {

@@ -45,6 +45,14 @@ pub(crate) fn compute_with_an_unknown_input() -> Result<Embeddings, Error> {
     refused("an unknown input", inputs)
 }
 
+/// Passes 8 MiB to the host in one call.
+pub(crate) fn pass_a_large_tensor() -> Result<Embeddings, Error> {
+    let data = vec![0_u8; 8 << 20];
+    let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
+    let tensor = HostTensor::new(&[length], DataType::U8, &data);
+    Err(Error::internal(format!("host took {} bytes", tensor.dimensions().first().copied().unwrap_or_default())))
+}
+
 /// Leaves the last vector out, but not its token count.
 pub(crate) fn shorten(mut embeddings: Embeddings) -> Embeddings {
     let kept = embeddings.values.len().saturating_sub(embeddings.dimensions as usize);

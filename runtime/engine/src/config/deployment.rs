@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use wisp_core::Placement;
-use wisp_host::HttpGrant;
+use wisp_host::{HttpGrant, WrittenIn};
 
 use super::GuestLimits;
 
@@ -64,6 +64,8 @@ pub struct GrantsConfig {
     pub http: Vec<HttpGrant>,
     /// Placements that models from its own memory may run on; empty refuses them.
     pub load: Vec<Placement>,
+    /// Where these grants are written down, for messages that say how to get another.
+    pub written_in: WrittenIn,
 }
 
 /// A folder that a guest may read, `HOST` or `HOST::GUEST` in a file.

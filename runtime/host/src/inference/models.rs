@@ -15,6 +15,13 @@ impl Host for State {
             Err(error) => Err(self.wit_error(&error)),
         })
     }
+
+    fn max_rows(&mut self, name: String) -> wasmtime::Result<Result<Option<u32>, Error>> {
+        Ok(match self.account.granted(&name) {
+            Ok(grant) => Ok(grant.max_rows.map(|rows| u32::try_from(rows).unwrap_or(u32::MAX))),
+            Err(error) => Err(self.wit_error(&error)),
+        })
+    }
 }
 
 fn model_info(model: &GrantedModel) -> ModelInfo {

@@ -175,7 +175,7 @@ impl Checker<'_> {
         let http = http.collect();
         let load: Vec<Placement> =
             grants.load.into_iter().filter_map(|text| self.keep(check_placement(text).map(Some), None)).collect();
-        GrantsConfig { dirs, env, http, load }
+        GrantsConfig { dirs, env, http, load, ..GrantsConfig::default() }
     }
 
     fn dir(&mut self, text: &Spanned<String>) -> DirConfig {
