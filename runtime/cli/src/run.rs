@@ -10,8 +10,7 @@ use clap::Args;
 use wisp_core::Placement;
 use wisp_engine::{
     Config, DeploymentConfig, DirConfig, EmbedRequest, Engine, EnvConfig, GrantsConfig, GuestKind, GuestLimits,
-    HttpGrant, ModelConfig, Program, ProgramConfig, ServerConfig, Streams, TensorTypes, TrustConfig,
-    WrittenIn,
+    HttpGrant, ModelConfig, Program, ProgramConfig, ServerConfig, Streams, TensorTypes, TrustConfig, WrittenIn,
 };
 use wisp_model_store::Store;
 

@@ -72,7 +72,7 @@ pub use tenants::ANONYMOUS;
 pub use trust::TrustError;
 pub use wisp_host::{
     AotCache, CallError, Captured, CodeFile, GuestBody, GuestBodyError, GuestKind, HostConfig, HostError, HttpGrant,
-    InheritError, ProgramEnd, Streams, TensorTypes, WrittenIn, check_node_cache, compile as compile_guest, forget_environment,
-    kind_of as guest_kind, take_sealed,
+    InheritError, ProgramEnd, Streams, TensorTypes, WrittenIn, check_node_cache, compile as compile_guest,
+    forget_environment, kind_of as guest_kind, take_sealed,
 };
 pub use wisp_scheduler::{BatchRecord, BatchShare, Lane, Tenant};

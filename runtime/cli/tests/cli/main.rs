@@ -1,5 +1,6 @@
 //! The command `wisp`, as users and operators meet it.
 
+mod applications;
 mod artifacts;
 mod bench;
 mod door;

@@ -22,6 +22,8 @@ pub(crate) struct Server {
     pub(crate) address: String,
     /// Where metrics are; empty when nowhere.
     pub(crate) admin: String,
+    /// Where applications are; empty when there is none.
+    pub(crate) http: String,
 }
 
 impl Server {
@@ -50,8 +52,12 @@ impl Server {
         let output = child.stdout.take().expect("is piped");
         BufReader::new(output).read_line(&mut line).expect("the server writes a line");
         let addresses = line.trim().strip_prefix("listening grpc=").unwrap_or_else(|| panic!("announced `{line}`"));
-        let (address, admin) = addresses.split_once(" admin=").unwrap_or((addresses, ""));
-        Self { address: address.to_owned(), admin: admin.to_owned(), child }
+        let mut addresses = addresses.split(' ');
+        let address = addresses.next().unwrap_or_default().to_owned();
+        let others: Vec<_> = addresses.filter_map(|address| address.split_once('=')).collect();
+        let other =
+            |name| others.iter().find(|(other, _)| *other == name).map_or("", |(_, address)| address).to_owned();
+        Self { address, admin: other("admin"), http: other("http"), child }
     }
 
     #[cfg(target_os = "linux")]

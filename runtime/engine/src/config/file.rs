@@ -133,7 +133,8 @@ impl Checker<'_> {
             let name = self.name(name);
             models.insert(name, model);
         }
-        let models = if models.is_empty() { self.base.models.clone() } else { models };
+        let is_default = models.is_empty();
+        let mut models = if is_default { self.base.models.clone() } else { models };
         let mut deployments = BTreeMap::new();
         for (name, deployment) in file.deployments {
             let deployment = self.deployment(&name, deployment, &models);
@@ -142,6 +143,11 @@ impl Checker<'_> {
         }
         if deployments.is_empty() {
             deployments = (self.base.deployments)(&models);
+        } else if is_default {
+            // Nobody asked for them: an application without a model does not wait for one.
+            models.retain(|name, _| {
+                deployments.values().flat_map(|d| d.models.values()).any(|grant| grant.model == *name)
+            });
         }
         // A model that is wrong is told already, and may be the one that the built-in deployment lacks.
         if deployments.is_empty() && self.problems.is_empty() && !models.is_empty() {

@@ -90,7 +90,10 @@ fn mistakes_in_grants_and_trust_are_located_and_explained() {
     let deployment = "[deployments.d]\nguest = \"builtin:embedder\"\nmodels = {}\n";
     for (text, message) in [
         ("digest = \"sha1:00\"", "4:10: `sha1:00` is no digest; write sha256: and 64 hexadecimal digits"),
-        ("signed_by = []", "4:13: signed_by is empty, which nobody can satisfy; list public keys in PEM, or leave it out"),
+        (
+            "signed_by = []",
+            "4:13: signed_by is empty, which nobody can satisfy; list public keys in PEM, or leave it out",
+        ),
         ("instances = \"many\"", "4:13: unknown variant `many`, expected `fresh` or `reuse`"),
         ("route = \"search\"", "4:9: `search` is no route; write the beginning of a path, such as /search"),
         ("limits = { fuel = 0 }", "4:10: deployments.d.limits.fuel is 0; it can be 1 to 18446744073709551615"),
@@ -103,7 +106,8 @@ fn mistakes_in_grants_and_trust_are_located_and_explained() {
         let said = parse(&format!("{deployment}{text}")).expect_err(text);
         assert!(said.starts_with(&format!("etc/wisp.toml:{message}")), "{text}: {said}");
     }
-    let said = parse("[deployments.d]\nguest = \"builtin:embedder\"\nmodels = { a = 3, b = { max_rows = 1 } }").expect_err("two");
+    let said = parse("[deployments.d]\nguest = \"builtin:embedder\"\nmodels = { a = 3, b = { max_rows = 1 } }")
+        .expect_err("two");
     assert!(said.contains("expected the name of a model, or a table of model, max_rows and deadline_ms"), "{said}");
     let said = parse(
         "[models.m]\n[deployments.d]\nguest = \"builtin:embedder\"\nmodels = { a = { model = \"m\", max_rows = 0 } }",
@@ -122,7 +126,10 @@ fn a_model_without_a_source_is_the_built_in_of_that_name() {
 fn every_mistake_is_located_and_explained() {
     let deployment = "[deployments.d]\nguest = \"builtin:embedder\"\n";
     for (text, message) in [
-        ("[server]\nport = 1", "etc/wisp.toml:2:1: unknown field `port`, expected one of `grpc`, `http`, `admin`, `limits`"),
+        (
+            "[server]\nport = 1",
+            "etc/wisp.toml:2:1: unknown field `port`, expected one of `grpc`, `http`, `admin`, `limits`",
+        ),
         ("[server]\ngrpc = 50051", "etc/wisp.toml:2:8: invalid type: integer `50051`, expected a string"),
         (
             "[server]\ngrpc = \"localhost\"",

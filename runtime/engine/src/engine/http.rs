@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body::Body;
-use tokio::time::Instant;
 use wisp_host::{GuestBody, HttpCall, Terms};
 use wisp_scheduler::{Caller, Lane, Origin, Tenant};
 
@@ -69,7 +68,6 @@ impl Engine {
         let limits = deployment.limits;
         let mut terms = Terms::new(Arc::clone(&deployment.name), Arc::clone(&deployment.grants), limits);
         terms.caller = Caller { lane: Lane::Interactive, tenant: tenant.clone(), origin: Origin::default() };
-        terms.deadline = Some(Instant::now() + limits.wall);
         let call = HttpCall {
             terms,
             request: request.request,

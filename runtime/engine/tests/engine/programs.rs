@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use wisp_core::{BackendId, Device, ErrorKind, Kinded, Placement};
 use wisp_engine::{
-    Captured, DirConfig, EnvConfig, GrantsConfig, GuestLimits, ModelConfig, Program, ProgramConfig, ProgramEnd, Streams,
-    TensorTypes, TrustConfig, WrittenIn,
+    Captured, DirConfig, EnvConfig, GrantsConfig, GuestLimits, ModelConfig, Program, ProgramConfig, ProgramEnd,
+    Streams, TensorTypes, TrustConfig, WrittenIn,
 };
 use wisp_model_store::NoProgress;
 use wisp_testing::RealModel;

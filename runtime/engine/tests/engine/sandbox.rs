@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use wisp_core::{BackendId, ErrorKind, Kinded};
 use wisp_engine::{
-    Config, DeploymentConfig, EmbedRequest, Engine, EngineError, GuestLimits, InstancesChoice, ModelGrantConfig, StartError,
-    TrustConfig,
+    Config, DeploymentConfig, EmbedRequest, Engine, EngineError, GuestLimits, InstancesChoice, ModelGrantConfig,
+    StartError, TrustConfig,
 };
 use wisp_model_store::NoProgress;
 use wisp_testing::{MODEL, RealModel};
@@ -18,7 +18,12 @@ fn patient() -> GuestLimits {
 }
 
 /// A configuration with one deployment more, of a guest that was built.
-fn with(test: &str, name: &str, guest: &str, change: impl FnOnce(&mut DeploymentConfig)) -> Option<(RealModel, Config)> {
+fn with(
+    test: &str,
+    name: &str,
+    guest: &str,
+    change: impl FnOnce(&mut DeploymentConfig),
+) -> Option<(RealModel, Config)> {
     let real = RealModel::get(test)?;
     let mut config = support::config(test, BackendId::Candle)?;
     support::add_guest(&mut config, test, name, guest, patient())?;
@@ -40,7 +45,8 @@ fn refused(config: Config, real: &RealModel) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn fuel_ends_a_guest_that_computes_too_much() {
     let test = "fuel_ends_a_guest_that_computes_too_much";
-    let Some((real, config)) = with(test, "metered", "hostile", |metered| metered.limits.fuel = Some(20_000_000)) else {
+    let Some((real, config)) = with(test, "metered", "hostile", |metered| metered.limits.fuel = Some(20_000_000))
+    else {
         return;
     };
     let engine = support::start(config, &real);
@@ -61,14 +67,18 @@ async fn what_passes_to_the_host_in_one_call_is_bounded() {
     let engine = support::start(config, &real);
     let error = embed(&engine, "bounded", &["large-tensor"]).await.expect_err("8 MiB are too many");
     assert_eq!(error.kind(), ErrorKind::ResourceExhausted, "{error}");
-    assert!(error.to_string().contains("more than 1048576 bytes to the host in one call (limits.hostcall_bytes)"), "{error}");
+    assert!(
+        error.to_string().contains("more than 1048576 bytes to the host in one call (limits.hostcall_bytes)"),
+        "{error}"
+    );
     embed(&engine, "bounded", &["echo"]).await.expect("is small enough");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_has_no_more_instances_than_it_may() {
     let test = "a_deployment_has_no_more_instances_than_it_may";
-    let limit = |few: &mut DeploymentConfig| few.limits = GuestLimits { instances: Some(1), wall_ms: 2_000, ..patient() };
+    let limit =
+        |few: &mut DeploymentConfig| few.limits = GuestLimits { instances: Some(1), wall_ms: 2_000, ..patient() };
     let Some((real, config)) = with(test, "few", "hostile", limit) else { return };
     let engine = support::start(config, &real);
     let busy = engine.clone();
@@ -98,7 +108,8 @@ async fn modules_that_are_too_large_or_take_too_long_to_compile_are_refused_by_n
     config.deployments.values_mut().for_each(|slow| slow.models.clear());
     config.models.clear();
     let cold = tempfile::tempdir().expect("temporary folder");
-    let store = wisp_model_store::Store::new(wisp_model_store::Home::at(cold.path()), wisp_model_store::Access::Offline);
+    let store =
+        wisp_model_store::Store::new(wisp_model_store::Home::at(cold.path()), wisp_model_store::Access::Offline);
     let said = Engine::start(config, &store, &NoProgress).err().expect("does not start").to_string();
     assert!(said.contains("is not compiled after 1 ms (limits.compile_ms)"), "{said}");
 }
@@ -174,7 +185,8 @@ async fn reused_instances_answer_many_callers_at_once() {
     let Some((real, config)) = with(test, "kept", "embedder", reuse) else { return };
     let engine = Arc::new(support::start(config, &real));
     let texts: Vec<String> = (0..48).map(|index| format!("text number {index} of several")).collect();
-    let expected = engine.embed(EmbedRequest { deployment: Some("embedder".to_owned()), ..EmbedRequest::texts(&texts) });
+    let expected =
+        engine.embed(EmbedRequest { deployment: Some("embedder".to_owned()), ..EmbedRequest::texts(&texts) });
     let expected = expected.await.expect("embeds").values;
     let call = |text: String| {
         let engine = Arc::clone(&engine);
@@ -207,7 +219,10 @@ async fn modules_that_are_not_the_ones_that_may_run_are_refused() {
     };
     let Some((real, config)) = with(test, "pinned", "hostile", pinned) else { return };
     let said = refused(config, &real);
-    assert!(said.starts_with("deployment `pinned`: guest ") && said.contains("is not trusted: the module is sha256:"), "{said}");
+    assert!(
+        said.starts_with("deployment `pinned`: guest ") && said.contains("is not trusted: the module is sha256:"),
+        "{said}"
+    );
     let unsigned = |unsigned: &mut DeploymentConfig| unsigned.trust.signed_by = vec!["no-such-key.pem".into()];
     let Some((real, config)) = with(test, "unsigned", "hostile", unsigned) else { return };
     let said = refused(config, &real);

@@ -3,10 +3,12 @@
 //! Its bindings come from the proposal's own WIT; it knows nothing of this host. `GRAPH` is `name:NAME` for a model that the
 //! host has, or `onnx:FILE` or `openvino:XML,BIN` for one out of files. The vector is printed one number a line.
 //!
-//! Three modes try the host out instead: `embed-nn types` has tensors of every type handed back, `embed-nn errors [GRAPH]`
-//! provokes errors, and `embed-nn wasi` shows arguments, variables, folders and input.
+//! Four modes try the host out instead: `embed-nn types` has tensors of every type handed back, `embed-nn errors [GRAPH]`
+//! provokes errors, `embed-nn chain GRAPH INPUT TIMES` gives a model its own output again and again, and `embed-nn wasi` shows
+//! arguments, variables, folders and input.
 
 mod bindings;
+mod chain;
 mod embed;
 mod errors;
 mod graph;
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
         ["types"] => types::print(),
         ["errors"] => errors::print(None),
         ["errors", graph] => errors::print(Some(graph)),
+        ["chain", graph, input, times] => chain::print(graph, input, times),
         ["wasi", ..] => surroundings::print(),
         [graph, ref ids @ ..] if !ids.is_empty() => embed::print(graph, ids),
         _ => usage(),
@@ -37,5 +40,5 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> Result<()> {
-    bail!("usage: embed-nn GRAPH IDS…, or embed-nn types, or embed-nn errors [GRAPH], or embed-nn wasi …")
+    bail!("usage: embed-nn GRAPH IDS…, or embed-nn types, or embed-nn errors [GRAPH], or embed-nn chain GRAPH INPUT TIMES, or embed-nn wasi …")
 }
