@@ -23,7 +23,7 @@ fn model() -> Result<Arc<GrantedModel>> {
     let store = Store::new(Home::from_env()?, Access::Online);
     let engine = Engine::start(Config::default(), &store, &NoProgress)?;
     let (_, _, grants) = engine.guest("embedder").context("the default deployment")?;
-    Ok(Arc::clone(grants.get("encoder").context("its model")?))
+    Ok(Arc::clone(&grants.get("encoder").context("its model")?.model))
 }
 
 fn measure(criterion: &mut Criterion) -> Result<()> {

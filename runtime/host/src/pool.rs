@@ -71,7 +71,7 @@ fn pool(config: &HostConfig) -> PoolingAllocationConfig {
         .max_memory_size(config.max_memory_bytes)
         .linear_memory_keep_resident(KEEP_MEMORY_BYTES)
         .table_keep_resident(KEEP_TABLE_BYTES)
-        .pagemap_scan(Enabled::Auto);
+        .pagemap_scan(if config.pagemap_scan { Enabled::Auto } else { Enabled::No });
     pool
 }
 

@@ -27,6 +27,9 @@ pub struct HostConfig {
     pub max_table_elements: usize,
     /// Largest module that is compiled, in bytes.
     pub max_module_bytes: usize,
+    /// Whether the kernel is asked which pages a guest touched (`PAGEMAP_SCAN`, Linux 6.7), where it can tell: without it, all
+    /// memory that is kept for the next instance is wiped.
+    pub pagemap_scan: bool,
     /// Where compiled code is kept; `None` compiles at every start.
     pub aot_cache: Option<AotCache>,
 }
@@ -39,6 +42,7 @@ impl Default for HostConfig {
             max_memory_bytes: limits.memory_bytes,
             max_table_elements: limits.table_elements,
             max_module_bytes: 64 << 20,
+            pagemap_scan: true,
             aot_cache: None,
         }
     }
