@@ -114,7 +114,7 @@ pub enum ConfigError {
     /// The file is malformed, or a value is not possible. The message starts with file, line and column.
     #[error("{0}")]
     Invalid(String),
-    /// A pod whose configuration grants no model.
+    /// A pod whose configuration says nothing of what to do: it grants no model, and has no deployment.
     #[error(
         "no model is granted to this pod; mount a wisp.toml with [models.NAME] at /etc/wisp/wisp.toml, or set the pod's \
          annotation `wisp.dev/models.NAME.source` to the folder of a mounted model, such as /models/NAME"
@@ -146,11 +146,11 @@ impl Config {
     /// to the pod's network, and nothing but what the text grants exists.
     ///
     /// # Errors
-    /// As [`Config::read`]; [`ConfigError::NoModels`] when it grants no model.
+    /// As [`Config::read`]; [`ConfigError::NoModels`] when it grants no model and has no deployment.
     pub fn parse_pod(text: &[u8], origin: &Path) -> Result<Self, ConfigError> {
         let text = utf8(text, origin)?;
         let config = file::parse(text, origin, &Base::of_pod(&check_guest_file)).map_err(ConfigError::Invalid)?;
-        if config.models.is_empty() { Err(ConfigError::NoModels) } else { Ok(config) }
+        if config.deployments.is_empty() { Err(ConfigError::NoModels) } else { Ok(config) }
     }
 
     /// The configuration as text that [`Config::parse`] reads back.

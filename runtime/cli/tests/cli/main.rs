@@ -11,6 +11,7 @@ mod faults;
 mod libraries;
 mod models;
 mod pod;
+mod run;
 mod serve;
 mod support;
 mod tenants;
