@@ -8,7 +8,7 @@ use wasmtime::component::Component;
 
 use crate::compiled::{Compiled, ModuleKind};
 use crate::sandbox::{Flavour, Loading};
-use crate::{AotCache, CodeFile, HostConfig, HostError, snapshot};
+use crate::{AotCache, CodeFile, HostConfig, HostError, nesting, snapshot};
 
 /// The code of a guest: what was compiled before, or compiled now.
 pub(crate) fn compiled(
@@ -69,6 +69,7 @@ fn within(
 
 /// Initialises and compiles.
 pub(crate) fn compile(engine: &Engine, name: &str, kind: ModuleKind, wasm: &[u8]) -> Result<Compiled, HostError> {
+    nesting::check(name, wasm)?;
     let initialized = snapshot::initialized(name, kind, wasm)?;
     kind.compile(engine, initialized.as_deref().unwrap_or(wasm))
         .map_err(|error| HostError::Compile { guest: name.to_owned(), reason: format!("{error:#}") })
@@ -76,6 +77,7 @@ pub(crate) fn compile(engine: &Engine, name: &str, kind: ModuleKind, wasm: &[u8]
 
 /// Initialises and compiles, to bytes that can be kept.
 pub(crate) fn precompile(engine: &Engine, name: &str, kind: ModuleKind, wasm: &[u8]) -> Result<Vec<u8>, HostError> {
+    nesting::check(name, wasm)?;
     let initialized = snapshot::initialized(name, kind, wasm)?;
     kind.precompile(engine, initialized.as_deref().unwrap_or(wasm))
         .map_err(|error| HostError::Compile { guest: name.to_owned(), reason: format!("{error:#}") })

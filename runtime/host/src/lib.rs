@@ -36,6 +36,7 @@ mod inherit;
 mod keep;
 mod limits;
 mod loading;
+mod nesting;
 #[expect(unreachable_pub, reason = "the generated bindings re-export what guests hold")]
 mod nn;
 mod offer;
