@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
-use wisp_engine::{Engine, ServerConfig};
+use wisp_engine::{Engine, GuestKind, ServerConfig};
 use wisp_server::{Reserved, Server};
 
 use crate::GlobalOptions;
@@ -143,8 +143,10 @@ fn report(engine: &Engine) {
     }
     for deployment in engine.deployments() {
         let models: Vec<_> = deployment.models.iter().map(|(alias, model)| format!("{alias} = {model}")).collect();
+        let models = if models.is_empty() { "no model".to_owned() } else { models.join(", ") };
         let kilobytes = deployment.wasm_bytes.div_ceil(1000);
-        eprintln!("deployment {}: {} ({kilobytes} KB), {}", deployment.name, deployment.guest, models.join(", "));
+        let kind = if deployment.kind == GuestKind::Http { "serves HTTP, " } else { "" };
+        eprintln!("deployment {}: {} ({kilobytes} KB), {kind}{models}", deployment.name, deployment.guest);
     }
 }
 

@@ -119,7 +119,9 @@ impl PublicKey {
 /// The bytes of a signature, which tools write raw or as text.
 fn signature(path: &Path) -> Result<Vec<u8>, TrustError> {
     let bytes = read(path)?;
-    let decoded = std::str::from_utf8(&bytes).ok().and_then(|text| BASE64.decode(text.trim()).ok());
+    // Some tools break lines.
+    let text = std::str::from_utf8(&bytes).ok().map(|text| text.split_whitespace().collect::<String>());
+    let decoded = text.and_then(|text| BASE64.decode(text).ok());
     Ok(decoded.unwrap_or(bytes))
 }
 

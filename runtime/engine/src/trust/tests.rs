@@ -62,7 +62,9 @@ fn a_module_is_trusted_when_one_of_the_keys_signed_it() {
     let folder = Folder::new();
     let (other, _) = folder.ed25519("other.pem");
     for (key, signature) in [folder.ed25519("ed25519.pem"), folder.p256("p256.pem")] {
-        for written in [signature.clone(), format!("{}\n", BASE64.encode(&signature)).into_bytes()] {
+        let text = BASE64.encode(&signature);
+        let broken = format!("{}\n{}\n", &text[..76], &text[76..]);
+        for written in [signature.clone(), format!("{text}\n").into_bytes(), broken.into_bytes()] {
             folder.write("guest.wasm.sig", &written);
             folder.check(&[&other, &key], MODULE).expect("is signed");
             let error = folder.check(&[&other], MODULE).expect_err("by another");

@@ -240,3 +240,19 @@ async fn a_program_is_no_deployment_and_is_told_where_it_belongs() {
         assert!(error.to_string().ends_with("run it with `wisp run`"), "{error}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_asked_to_embed_says_what_it_is() {
+    let test = "an_application_asked_to_embed_says_what_it_is";
+    let Some((real, config)) = with(test, "web", "http-probe", |web| web.models.clear()) else { return };
+    let engine = support::start(config, &real);
+    assert!(engine.serves_http());
+    let error = embed(&engine, "web", &["a text"]).await.expect_err("serves HTTP");
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("the guest is an HTTP application"), "{error}");
+    let two = |second: &mut DeploymentConfig| second.models.clear();
+    let Some((_, mut config)) = with(test, "one", "http-probe", two) else { return };
+    support::add_guest(&mut config, test, "two", "http-probe", patient()).expect("it was built");
+    let said = refused(config, &real);
+    assert!(said.contains("deployment `one` serves HTTP beside others and has no route"), "{said}");
+}
