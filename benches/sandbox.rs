@@ -168,10 +168,11 @@ fn waiting(runtime: &Runtime) -> Result<()> {
     Ok(())
 }
 
-/// Resident memory of this process. Source: proc(5), `VmRSS`.
+/// Resident memory of this process, what it maps many times counted once: instances share the pages of their module that they have
+/// not written to. Source: proc(5), `Pss` of `smaps_rollup`.
 fn resident_bytes() -> Result<usize> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let status = std::fs::read_to_string("/proc/self/smaps_rollup")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss")?;
     let kibibytes: usize = line.trim().trim_end_matches(" kB").parse()?;
     ensure!(kibibytes > 0, "no resident memory");
     Ok(kibibytes << 10)
