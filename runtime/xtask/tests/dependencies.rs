@@ -48,6 +48,7 @@ const TEST_LAYERS: &[(&str, &[&str])] = &[
     ("wisp-registry", &["wisp-testing"]),
     // Its guests run on our own host as well, to be compared.
     ("wisp-nn-adapter", &["wisp-backends", "wisp-engine", "wisp-model-store", "wisp-testing"]),
+    ("wisp-host", &["wisp-testing"]),
     ("wisp-engine", &["wisp-testing"]),
     ("wisp-server", &["wisp-testing"]),
     ("wisp-bench", &["wisp-testing"]),

@@ -72,7 +72,7 @@ fn guests_that_are_none_are_told_apart() {
     for (name, bytes, message) in [
         ("empty.wasm", &b""[..], "the file is empty"),
         ("text.wasm", b"hello", "does not start with the magic bytes"),
-        ("core.wasm", b"\0asm\x01\0\0\0", "core module; build it for the target wasm32-wasip2"),
+        ("core.wasm", b"\0asm\x01\0\0\0", "a core module without a function `_start`"),
         ("native.wasm", b"\x7fELF\x02\x01\x01", "does not start with the magic bytes"),
         ("cut.wasm", b"\0asm\x0d\0\x01\0\x07", "does not compile"),
         ("bare.wasm", b"\0asm\x0d\0\x01\0", "does not fit this host"),
