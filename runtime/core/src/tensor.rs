@@ -149,16 +149,21 @@ impl Tensor {
 }
 
 /// Bytes that a tensor of this type and shape occupies.
+///
+/// An empty axis does not excuse the others: the product of those that are not empty has to fit as well, wherever the empty one
+/// stands, so that whoever multiplies some of the axes later cannot overflow.
 fn byte_length(data_type: DataType, shape: &[usize]) -> Result<usize, TensorError> {
     if shape.len() > RANK_LIMIT {
         return Err(TensorError::Rank { rank: shape.len() });
     }
-    shape
-        .iter()
-        .try_fold(data_type.size_bytes(), |product, &axis| product.checked_mul(axis))
+    let filled = shape.iter().filter(|&&axis| axis > 0);
+    let bytes = filled
+        .copied()
+        .try_fold(data_type.size_bytes(), usize::checked_mul)
         // `isize::MAX` is the largest allocation Rust knows.
         .filter(|&bytes| isize::try_from(bytes).is_ok())
-        .ok_or_else(|| TensorError::Overflow { shape: shape.to_vec(), data_type })
+        .ok_or_else(|| TensorError::Overflow { shape: shape.to_vec(), data_type })?;
+    Ok(if shape.contains(&0) { 0 } else { bytes })
 }
 
 impl std::fmt::Debug for Tensor {
@@ -182,8 +187,10 @@ mod tests {
 
     #[test]
     fn a_product_that_overflows_is_an_error() {
-        let error = Tensor::new(DataType::F32, &[usize::MAX, 2], Bytes::new()).expect_err("overflows");
-        assert!(matches!(error, TensorError::Overflow { .. }));
+        for shape in [[usize::MAX, 2, 1], [usize::MAX, 2, 0], [0, usize::MAX, 2], [0, usize::MAX, 0]] {
+            let error = Tensor::new(DataType::F32, &shape, Bytes::new()).expect_err("overflows");
+            assert!(matches!(error, TensorError::Overflow { .. }), "{shape:?}");
+        }
     }
 
     #[test]

@@ -26,6 +26,15 @@ pub struct Limits {
     pub log_bytes: usize,
 }
 
+/// Linear memories of one instance. One is what compilers make.
+pub(crate) const MEMORIES: u32 = 1;
+
+/// Tables of one instance.
+pub(crate) const TABLES: u32 = 4;
+
+/// Core modules that one component instantiates: those of Rust's toolchain are the program, and shims of the linker.
+pub(crate) const CORE_INSTANCES: u32 = 20;
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -78,6 +87,21 @@ impl ResourceLimiter for GrowthLimiter {
             self.refused = Some(Refused::Table { wanted_elements, limit_elements });
         }
         Ok(is_allowed)
+    }
+
+    // Where instances are set aside ahead, the pool has these bounds as well. Elsewhere nothing else would keep a guest from
+    // having its memory many times.
+    fn memories(&self) -> usize {
+        MEMORIES as usize
+    }
+
+    fn tables(&self) -> usize {
+        TABLES as usize
+    }
+
+    fn instances(&self) -> usize {
+        // The tool that takes a snapshot adds one, which reads the others.
+        CORE_INSTANCES as usize + 1
     }
 }
 

@@ -2,6 +2,7 @@
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
+use crate::limits::{CORE_INSTANCES, MEMORIES, TABLES};
 use crate::{HostConfig, HostError};
 
 /// Stack of a guest's fiber; the part that Wasm frames may use is below.
@@ -61,11 +62,11 @@ fn pool(config: &HostConfig) -> PoolingAllocationConfig {
     pool.total_component_instances(instances)
         // A component of Rust's toolchain is some core modules: the program, and shims of the linker.
         .total_core_instances(instances.saturating_mul(4))
-        .max_core_instances_per_component(20)
+        .max_core_instances_per_component(CORE_INSTANCES)
         .total_memories(instances)
-        .max_memories_per_component(1)
+        .max_memories_per_component(MEMORIES)
         .total_tables(instances.saturating_mul(2))
-        .max_tables_per_component(4)
+        .max_tables_per_component(TABLES)
         .table_elements(config.max_table_elements)
         .total_stacks(instances)
         .max_memory_size(config.max_memory_bytes)

@@ -26,6 +26,9 @@ pub const INITIALIZE_EXPORT: &str = "wizer-initialize";
 /// Longest that an initialisation may take; it happens once a module, so that it can be generous.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// What the thread is called that calls it. Linux shows 15 bytes.
+const THREAD: &str = "wisp-initialize";
+
 /// The module after its own initialisation, or nothing for modules that have none.
 ///
 /// # Errors
@@ -37,11 +40,15 @@ pub(crate) fn initialized(name: &str, kind: ModuleKind, wasm: &[u8]) -> Result<O
     }
     let failed = |reason: String| HostError::Initialize { guest: name.to_owned(), reason };
     // A thread without a runtime, because whoever loads a guest may be on one that has one.
-    let ended = std::thread::scope(|scope| scope.spawn(|| initialize(name, wasm)).join());
-    match ended {
-        Ok(result) => result.map(Some).map_err(|error| failed(format!("{error:#}"))),
-        Err(_) => Err(failed("the tool that takes the snapshot panicked".to_owned())),
-    }
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name(THREAD.to_owned());
+        let started = thread.spawn_scoped(scope, || initialize(name, wasm));
+        let started = started.map_err(|error| HostError::Engine(error.to_string()))?;
+        match started.join() {
+            Ok(result) => result.map(Some).map_err(|error| failed(format!("{error:#}"))),
+            Err(_) => Err(failed("the tool that takes the snapshot panicked".to_owned())),
+        }
+    })
 }
 
 fn initialize(name: &str, wasm: &[u8]) -> Result<Vec<u8>> {
@@ -119,5 +126,17 @@ impl ComponentInstanceState for Access {
     async fn call_func_ret_f64(&mut self, interface: &str, function: &str) -> u64 {
         let value: f64 = self.call(interface, function).await;
         value.to_bits()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_component_has_one_memory_also_while_it_is_initialised() {
+        let wasm = include_bytes!("../../fuzz/corpus/module/component-of-two-memories");
+        let error = initialized("guest", ModuleKind::Component, wasm).expect_err("its modules have one each");
+        assert!(error.to_string().contains("memory count too high"), "{error}");
     }
 }

@@ -63,6 +63,11 @@ fn checks(workplace: &Workplace, shim: Option<&StaticLibraries>) -> Vec<Check> {
     add("the harness of the pods with Clippy", with(host(), &["clippy", "--package", e2e::PACKAGE]), &clippy);
     add("the harness's documentation", with_strict_docs(host()), &["doc", "--package", e2e::PACKAGE, "--no-deps"]);
 
+    // Their compiler is a nightly one, which only those who fuzz have.
+    let mut fuzz = with(host(), &["fmt", "--manifest-path"]);
+    fuzz.arg(repository.fuzz_workspace());
+    add("formatting of fuzz targets", fuzz, &["--check"]);
+
     if let Some(libraries) = shim {
         let mut shim = with(host(), &["clippy"]);
         libraries.apply(&mut shim);
@@ -109,7 +114,7 @@ mod tests {
             .collect();
         let count = |word: &str| lines.iter().filter(|line| line.split(' ').next() == Some(word)).count();
         // `fmt --all` reaches path dependencies, so the guests' workspace brings the SDK along.
-        assert_eq!((count("fmt"), count("clippy"), count("doc")), (2, 4, 4), "{lines:?}");
+        assert_eq!((count("fmt"), count("clippy"), count("doc")), (3, 4, 4), "{lines:?}");
         assert!(lines.iter().filter(|line| line.starts_with("clippy")).all(|line| line.ends_with("-- -D warnings")));
     }
 }

@@ -42,6 +42,11 @@ impl Repository {
         self.root.join("guest-sdk/Cargo.toml")
     }
 
+    /// The workspace of the fuzz targets, which a nightly compiler builds.
+    pub(crate) fn fuzz_workspace(&self) -> PathBuf {
+        self.root.join("runtime/fuzz/Cargo.toml")
+    }
+
     /// Where built guests lie: `target/guests`, with the guests' own build folders below it.
     pub(crate) fn built_guests(&self) -> PathBuf {
         self.root.join("target/guests")

@@ -9,6 +9,9 @@ use crate::convert::nn_code;
 use crate::error::CallError;
 use crate::state::State;
 
+/// Longest message that is kept for a guest, in bytes. Names that it chose stand in some, and it may hold many.
+const MESSAGE_LIMIT_BYTES: usize = 4096;
+
 /// An error as the guest holds it.
 pub struct NnError {
     code: ErrorCode,
@@ -27,7 +30,7 @@ impl State {
     }
 
     fn coded_error(&mut self, code: ErrorCode, error: &(impl Kinded + ToString)) -> Result<Resource<NnError>> {
-        let message = error.to_string();
+        let message = cut(error.to_string());
         self.account.note_failure(error.kind(), &message);
         self.push(NnError { code, message })
     }
@@ -39,6 +42,17 @@ impl State {
             CallError::Handles { deployment, limit }.into()
         })
     }
+}
+
+/// The message as far as it is kept.
+fn cut(mut message: String) -> String {
+    if message.len() > MESSAGE_LIMIT_BYTES {
+        message.truncate(message.floor_char_boundary(MESSAGE_LIMIT_BYTES));
+        message.push('…');
+        // Otherwise the memory of the rest would be kept, too.
+        message.shrink_to_fit();
+    }
+    message
 }
 
 impl Host for State {}
@@ -55,5 +69,18 @@ impl HostError for State {
     fn drop(&mut self, error: Resource<NnError>) -> Result<()> {
         self.table.delete(error)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_kept_as_far_as_the_limit() {
+        assert_eq!(cut("input `x` is missing".to_owned()), "input `x` is missing");
+        let message = cut("ä".repeat(1_000_000));
+        assert_eq!(message.chars().count(), MESSAGE_LIMIT_BYTES / 2 + 1);
+        assert!(message.ends_with("ä…") && message.capacity() < 2 * MESSAGE_LIMIT_BYTES);
     }
 }

@@ -44,16 +44,22 @@ impl NnTensor {
         self.checked
     }
 
+    /// What the host keeps for it. Axes count, because a guest may name as many as fit its memory.
     fn size_bytes(&self) -> usize {
-        self.data.len()
+        size_bytes(self.dimensions.len(), self.data.len())
     }
+}
+
+fn size_bytes(axes: usize, data_bytes: usize) -> usize {
+    data_bytes.saturating_add(axes.saturating_mul(size_of::<u32>()))
 }
 
 impl State {
     /// Hands a tensor of the host to the guest. The bytes stay where they are.
     pub(crate) fn push_tensor(&mut self, tensor: Tensor) -> Result<Resource<NnTensor>> {
-        self.account.reserve_tensor(tensor.data().len())?;
-        self.push(NnTensor::from_host(tensor))
+        let tensor = NnTensor::from_host(tensor);
+        self.account.reserve_tensor(tensor.size_bytes())?;
+        self.push(tensor)
     }
 
     /// Takes a tensor back from the guest.
@@ -86,7 +92,7 @@ fn construct(
     (dimensions, ty, data): (Vec<u32>, TensorType, WasmList<u8>),
 ) -> Result<(Resource<NnTensor>,)> {
     let bytes = data.as_le_slice(&store).len();
-    store.data_mut().account.reserve_tensor(bytes)?;
+    store.data_mut().account.reserve_tensor(size_bytes(dimensions.len(), bytes))?;
     // Straight from the guest's memory to where a session can read it.
     let data = AlignedBuffer::copy_of(data.as_le_slice(&store)).freeze();
     Ok((store.data_mut().new_tensor(dimensions, ty, data)?,))
@@ -104,7 +110,7 @@ impl Host for State {}
 /// What `bindgen!` asks for. The two that move bytes are shadowed by [`link_without_copies`].
 impl HostTensor for State {
     fn new(&mut self, dimensions: Vec<u32>, ty: TensorType, data: Vec<u8>) -> Result<Resource<NnTensor>> {
-        self.account.reserve_tensor(data.len())?;
+        self.account.reserve_tensor(size_bytes(dimensions.len(), data.len()))?;
         self.new_tensor(dimensions, ty, data.into())
     }
 
@@ -123,5 +129,17 @@ impl HostTensor for State {
     fn drop(&mut self, tensor: Resource<NnTensor>) -> Result<()> {
         self.take_tensor(tensor)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tensor_takes_the_bytes_of_its_data_and_of_its_axes() {
+        let tensor = NnTensor::from_guest(vec![0; 1000], DataType::U8, Bytes::from_static(b"data"));
+        assert_eq!(tensor.size_bytes(), 4004);
+        assert!(matches!(tensor.into_tensor(), Err(TensorError::Rank { rank: 1000 })));
     }
 }
