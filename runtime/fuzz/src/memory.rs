@@ -4,6 +4,7 @@
 //! in the figures of the operating system.
 
 use std::alloc::System;
+use std::panic::{set_hook, take_hook};
 
 use cap::Cap;
 
@@ -14,8 +15,13 @@ const ROOM_BYTES: usize = 24 << 20;
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
-/// Bounds what is allocated from now on.
+/// Bounds what is allocated from now on, until something panics: who reports it needs memory.
 pub(crate) fn bound() {
     let limit = ALLOCATOR.allocated().saturating_add(ROOM_BYTES);
     ALLOCATOR.set_limit(limit).expect("no more is allocated than was, and the room");
+    let report = take_hook();
+    set_hook(Box::new(move |panic| {
+        let _ = ALLOCATOR.set_limit(usize::MAX);
+        report(panic);
+    }));
 }

@@ -28,6 +28,9 @@ const LIMITS: Limits = Limits {
     log_bytes: 1 << 10,
 };
 
+/// What a good script has: all the time that a busy machine may need.
+const PATIENT: Limits = Limits { wall: Duration::from_secs(60), ..LIMITS };
+
 /// What a guest may print.
 const PRINTED_BYTES: usize = 1 << 16;
 
@@ -78,21 +81,21 @@ impl Stage {
     /// Plays a script. However it ends, the same guest and model then do what they should, and nothing is left behind.
     pub fn play(&self, script: &[u8]) {
         // An end is as good as another; that there is one, is the point.
-        let _ = self.run(Bytes::copy_from_slice(script));
+        let _ = self.run(Bytes::copy_from_slice(script), LIMITS);
         assert_eq!(Arc::strong_count(&self.echo), self.held, "handles on the model outlive their instance");
         assert_eq!(self.echo.queue.queued(), 0, "an inference outlives its caller");
         self.check();
     }
 
     fn check(&self) {
-        let (code, printed) = self.run(self.good.clone().into()).expect("a good script runs");
+        let (code, printed) = self.run(self.good.clone().into(), PATIENT).expect("a good script runs");
         assert_eq!((code, printed), (0, self.printed.clone().into()), "a good script prints what the model answers");
     }
 
-    fn run(&self, script: Bytes) -> Result<(i32, Bytes), CallError> {
+    fn run(&self, script: Bytes, limits: Limits) -> Result<(i32, Bytes), CallError> {
         let output = Captured::new(PRINTED_BYTES);
         let call = ProgramCall {
-            terms: Terms::new("fuzzed".into(), Arc::clone(&self.grants), LIMITS),
+            terms: Terms::new("fuzzed".into(), Arc::clone(&self.grants), limits),
             streams: Streams::Captured { args: vec!["guest".to_owned()], input: script, output: output.clone() },
             tensor_types: TensorTypes::default(),
         };

@@ -9,6 +9,7 @@ use wisp_scheduler::{Announced, BatchShare, Caller, Inferred, ScheduleError};
 
 use crate::error::CallError;
 use crate::limits::{GrowthLimiter, Limits};
+use crate::terms::nobody;
 use crate::{CallTimes, Copies, GrantedModel, Grants, ModelGrant};
 
 /// The account of a request, dropped with it.
@@ -48,7 +49,7 @@ impl Account {
             limits,
             growth: GrowthLimiter::new(limits),
             deadline,
-            caller: Caller::default(),
+            caller: nobody(),
             announced: Vec::new(),
             tensor_bytes: 0,
             copies: Copies::default(),

@@ -1,6 +1,6 @@
 //! The terms on which a guest is called, whatever is asked of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use tokio::time::Instant;
 use wisp_scheduler::{Announced, Caller};
@@ -37,7 +37,7 @@ impl Terms {
     /// A call without a caller's deadline, by nobody in particular.
     #[must_use]
     pub fn new(deployment: Arc<str>, grants: Arc<Grants>, limits: Limits) -> Self {
-        Self { deployment, grants, limits, deadline: None, caller: Caller::default(), announced: Vec::new() }
+        Self { deployment, grants, limits, deadline: None, caller: nobody(), announced: Vec::new() }
     }
 
     /// When the call ends if it begins now.
@@ -55,5 +55,23 @@ impl Terms {
         account.caller = Caller { origin: guest.origin(), ..self.caller };
         account.announced = self.announced;
         account
+    }
+}
+
+/// Who calls when nobody says it. All such calls are of one tenant: a queue remembers something of every one that it has seen.
+pub(crate) fn nobody() -> Caller {
+    static NOBODY: LazyLock<Caller> = LazyLock::new(Caller::default);
+    NOBODY.clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_says_nothing_of_himself_is_the_same_tenant_every_time() {
+        let tenant = || format!("{:?}", Terms::new("d".into(), Arc::default(), Limits::default()).caller.tenant);
+        assert_eq!(tenant(), tenant());
+        assert_ne!(tenant(), format!("{:?}", Caller::default().tenant));
     }
 }
