@@ -139,12 +139,4 @@ mod tests {
         let error = initialized("guest", ModuleKind::Component, wasm).expect_err("its modules have one each");
         assert!(error.to_string().contains("memory count too high"), "{error}");
     }
-
-    #[test]
-    fn a_panic_of_the_tool_is_an_error() {
-        // A module that nobody instantiates, beside one that initialises itself.
-        let wasm = include_bytes!("../../fuzz/corpus/module/component-that-panics-the-snapshot");
-        let error = initialized("guest", ModuleKind::Component, wasm).expect_err("the tool panics");
-        assert!(error.to_string().contains("the tool that takes the snapshot panicked"), "{error}");
-    }
 }
