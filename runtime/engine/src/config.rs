@@ -9,6 +9,7 @@ mod file;
 mod limits;
 mod print;
 mod sessions;
+mod suggest;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
