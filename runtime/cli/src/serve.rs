@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
-use wisp_engine::{Engine, GuestKind, ServerConfig};
-use wisp_server::{Reserved, Server};
+use wisp_engine::{Config, Engine, GuestKind, ServerConfig, TelemetryConfig};
+use wisp_server::{Reserved, Server, Telemetry};
 
-use crate::GlobalOptions;
 use crate::placement::{ConfigOptions, PlacementOptions};
 use crate::progress::Console;
+use crate::{GlobalOptions, logging};
 
 /// Serve deployments over gRPC until SIGTERM or SIGINT, then finish what was begun.
 #[derive(Args)]
@@ -51,23 +51,41 @@ impl Serve {
         config.server.grpc = self.grpc.unwrap_or(config.server.grpc);
         config.server.http = self.http.map_or(config.server.http, |http| http.0);
         config.server.admin = self.admin.map_or(config.server.admin, |admin| admin.0);
+        let telemetry = config.telemetry.with_environment(|name| std::env::var(name).ok());
+        config.telemetry = telemetry.map_err(anyhow::Error::msg)?;
         let store = options.store()?;
-        let (server, registries) = (config.server.clone(), self.config.registries);
+        let (server, registries) = (Listening::of(&config), self.config.registries);
         let start = move || {
             registries.fetch_blocking(&config, &store)?;
             Ok(Engine::start(config, &store, &Console::new())?)
         };
         until_stopped(&server, start, |engine, server| {
-            report(engine);
+            match logging::writes_json() {
+                true => log(engine, server),
+                false => report(engine),
+            }
             announce(server)?;
             Ok(())
         })
     }
 }
 
+/// What is needed before there is an engine.
+pub(crate) struct Listening {
+    server: ServerConfig,
+    telemetry: TelemetryConfig,
+}
+
+impl Listening {
+    /// As the configuration has it.
+    pub(crate) fn of(config: &Config) -> Self {
+        Self { server: config.server.clone(), telemetry: config.telemetry.clone() }
+    }
+}
+
 /// Starts an engine, serves until SIGTERM or SIGINT, and drains. `announce` says that the service answers from here on.
 pub(crate) fn until_stopped(
-    config: &ServerConfig,
+    config: &Listening,
     start: impl FnOnce() -> anyhow::Result<Engine> + Send + 'static,
     announce: impl FnOnce(&Engine, &Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
@@ -96,14 +114,16 @@ impl Interrupted {
 }
 
 async fn serve(
-    config: &ServerConfig,
+    config: &Listening,
     start: impl FnOnce() -> anyhow::Result<Engine> + Send + 'static,
     announce: impl FnOnce(&Engine, &Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     // Installed before anything slow: a signal while models load must not kill the process half-way in a download.
     let mut terminate = signal(SignalKind::terminate()).context("signal handler")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("signal handler")?;
-    let reserved = Reserved::new(config)?;
+    let telemetry = Telemetry::start(&config.telemetry)?;
+    let mut reserved = Reserved::new(&config.server)?.with_telemetry(telemetry);
+    reserved.answer_probes()?;
     let starting = tokio::task::spawn_blocking(start);
     let engine = tokio::select! {
         started = starting => started.context("start")??,
@@ -148,6 +168,23 @@ fn report(engine: &Engine) {
         let kind = if deployment.kind == GuestKind::Http { "serves HTTP, " } else { "" };
         eprintln!("deployment {}: {} ({kilobytes} KB), {kind}{models}", deployment.name, deployment.guest);
     }
+}
+
+/// What runs where, for the log.
+pub(crate) fn log(engine: &Engine, server: &Server) {
+    for deployment in engine.deployments() {
+        let models: Vec<_> = deployment.models.iter().map(|(alias, model)| format!("{alias} = {model}")).collect();
+        tracing::info!(
+            deployment = deployment.name,
+            guest = deployment.guest,
+            module_bytes = deployment.wasm_bytes,
+            models = models.join(", "),
+            "deployment loaded"
+        );
+    }
+    let admin = server.admin_address().map_or("off".to_owned(), |address| address.to_string());
+    let http = server.http_address().map_or("off".to_owned(), |address| address.to_string());
+    tracing::info!(grpc = %server.grpc_address(), http, admin, "listening");
 }
 
 /// One line that programs wait for: the service answers from here on.

@@ -12,18 +12,19 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wisp_host::{AotCache, CallTimes, EmbedCall, EmbedInputs, Embedded, GrantedModel, Host, HostConfig, Terms};
 use wisp_model_store::{Progress, Store};
-use wisp_scheduler::{Admission, Announced, Caller, Lane, Origin, Permit, Tenant};
+use wisp_scheduler::observe::GuestCall;
+use wisp_scheduler::{Admission, Announced, Caller, HealthState, Lane, Origin, Permit, Tenant};
 
 use crate::brought::Brought;
 use crate::deployment::{Deployment, DeploymentHealth, Place};
 use crate::door::Door;
-use crate::metrics::{Answered, Metrics, RefusalStage};
+use crate::metrics::{Answered, Leaving, Metrics, Now, RefusalStage};
 use crate::model::Models;
 use crate::request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
 use crate::room;
 use crate::routes::Routes;
 use crate::tenants::Tenants;
-use crate::{BatchRecord, Config, DeploymentInfo, EngineError, ModelInfo, PodImage, RequestLimits, StartError};
+use crate::{BatchRecord, Config, DeploymentInfo, EngineError, ModelInfo, PodImage, RequestLimits, StartError, trace};
 
 /// The deployment that answers when a request names none and there are several.
 const DEFAULT_DEPLOYMENT: &str = "embedder";
@@ -119,11 +120,21 @@ impl Engine {
     /// [`EngineError`]; its [`kind`](wisp_core::Kinded::kind) says what a caller can do about it.
     pub async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, EngineError> {
         let arrived_at = Instant::now();
+        let (method, metrics) = (request.method, &self.shared.metrics);
+        trace::asked(method, request.texts.len());
         let deployment = self.deployment(request.deployment.as_deref());
-        let metrics = &self.shared.metrics;
-        let deployment = deployment.inspect_err(|error| metrics.failed(None, error))?;
+        let deployment = deployment.inspect_err(|error| {
+            metrics.failed(None, method, error);
+            trace::failed(error);
+        })?;
+        trace::answers(&deployment.name);
+        let leaving = Leaving::new(metrics, &deployment.metrics, method, request.deadline);
         let answer = self.embed_with(deployment, request, arrived_at).await;
-        answer.inspect_err(|error| metrics.failed(Some(&deployment.metrics), error))
+        leaving.answered();
+        answer.inspect(trace::embedded).inspect_err(|error| {
+            metrics.failed(Some(&deployment.metrics), method, error);
+            trace::failed(error);
+        })
     }
 
     async fn embed_with(
@@ -138,6 +149,7 @@ impl Engine {
         request.check(&shared.limits)?;
         let caller = Caller { lane: request.lane, tenant: tenant.clone(), origin: Origin::default() };
         let announced = announce(deployment, &request, &caller, arrived_at)?;
+        let method = request.method;
         let (count, bytes) = (request.texts.len(), request.texts.iter().map(String::len).sum());
         let terms = Terms {
             deployment: Arc::clone(&deployment.name),
@@ -150,14 +162,14 @@ impl Engine {
         let call = EmbedCall { terms, inputs: EmbedInputs::Texts(request.texts), options: request.options };
         let _place = deployment.take_place()?;
         let living = deployment.metrics.instance();
-        let embedded = deployment.guest.embed(call).await?;
+        let embedded = GuestCall::begin(&deployment.name).run(deployment.guest.embed(call)).await?;
         drop(living);
         let tokens = embedded.token_counts.iter().map(|&tokens| tokens as usize).sum();
         deployment.ratio.learn(count, bytes, tokens, deployment.max_tokens());
         let start = embedded.times.instantiate;
         let response = respond(embedded, arrived_at);
-        let answered = Answered { total: response.times.total, guest: response.times.guest, start };
-        shared.metrics.answered(&deployment.metrics, &answered);
+        let RequestTimes { total, guest, tokenize, .. } = response.times;
+        shared.metrics.answered(&deployment.metrics, method, &Answered { total, guest, start, tokenize });
         Ok(response)
     }
 
@@ -201,10 +213,18 @@ impl Engine {
         self.shared.tenants.of_token(token)
     }
 
-    /// All figures, in the text format of OpenMetrics.
+    /// All figures, in the text format of OpenMetrics; its last line, `# EOF`, is left to whoever adds figures of his own.
     #[must_use]
     pub fn metrics(&self) -> String {
-        self.shared.metrics.encode(self.inflight())
+        let shared = &*self.shared;
+        let health: Vec<_> = shared.deployments.values().map(|found| (&*found.name, found.health())).collect();
+        let deployments = health.iter().map(|(name, health)| (*name, health.problem.is_none())).collect();
+        let mut models: BTreeMap<&str, bool> = BTreeMap::new();
+        for (_, model) in shared.deployments.values().flat_map(|deployment| deployment.grants.iter()) {
+            models.entry(&model.name).or_insert_with(|| model.queue.health() == HealthState::Healthy);
+        }
+        let models = models.into_iter().collect();
+        shared.metrics.encode(&Now { inflight: self.inflight(), models, deployments })
     }
 
     /// What each deployment is.

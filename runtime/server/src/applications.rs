@@ -17,11 +17,14 @@ use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 use wisp_core::Kinded;
+use wisp_engine::observe::observed;
 use wisp_engine::{Engine, EngineError, GuestBodyError, HttpRequest, RequestLimits, Tenant};
 
 use crate::connection::{self, Connection};
 use crate::identity;
+use crate::metrics::ConnectionCounts;
 use crate::status::http_status;
+use crate::telemetry::Watch;
 
 /// How long nothing is accepted after the system had no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -31,12 +34,20 @@ const HEADERS_LIMIT_BYTES: usize = 64 << 10;
 
 type Body = UnsyncBoxBody<Bytes, GuestBodyError>;
 
+/// What applications are served with.
+pub(crate) struct Place {
+    pub(crate) engine: Engine,
+    pub(crate) watch: Watch,
+    pub(crate) counts: ConnectionCounts,
+}
+
 /// Serves until `closing` is cancelled; then requests in progress are finished.
-pub(crate) async fn serve(listener: TcpListener, engine: Engine, closing: CancellationToken) {
+pub(crate) async fn serve(listener: TcpListener, place: Place, closing: CancellationToken) {
+    let Place { engine, watch, counts } = place;
     let limits = engine.limits().clone();
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let handshake = Duration::from_millis(limits.handshake_ms);
-    let mut connections = Box::pin(connection::accept(incoming, limits.connections, handshake));
+    let mut connections = Box::pin(connection::accept(incoming, limits.connections, handshake, counts));
     let builder = Arc::new(builder(&limits));
     let graceful = GracefulShutdown::new();
     loop {
@@ -46,8 +57,9 @@ pub(crate) async fn serve(listener: TcpListener, engine: Engine, closing: Cancel
         };
         match accepted {
             Some(Ok(connection)) => {
-                let (builder, engine, watcher) = (Arc::clone(&builder), engine.clone(), graceful.watcher());
-                tokio::spawn(async move { converse(&builder, connection, engine, watcher).await });
+                let (builder, engine, watch) = (Arc::clone(&builder), engine.clone(), watch.clone());
+                let watcher = graceful.watcher();
+                tokio::spawn(async move { converse(&builder, connection, engine, watch, watcher).await });
             }
             Some(Err(error)) => {
                 tracing::warn!(%error, "a connection was not accepted");
@@ -77,10 +89,19 @@ fn builder(limits: &RequestLimits) -> Builder<TokioExecutor> {
     builder
 }
 
-async fn converse(builder: &Builder<TokioExecutor>, connection: Connection, engine: Engine, watcher: Watcher) {
+async fn converse(
+    builder: &Builder<TokioExecutor>,
+    connection: Connection,
+    engine: Engine,
+    watch: Watch,
+    watcher: Watcher,
+) {
     let service = service_fn(move |request| {
-        let engine = engine.clone();
-        async move { Ok::<_, Infallible>(answer(&engine, request).await) }
+        let (engine, watched) = (engine.clone(), watch.begin(&request));
+        async move {
+            let response = observed(watched.observer(), answer(&engine, request)).await;
+            Ok::<_, Infallible>(watched.answered(response))
+        }
     });
     let conversation = builder.serve_connection(TokioIo::new(connection), service).into_owned();
     if let Err(error) = watcher.watch(conversation).await {

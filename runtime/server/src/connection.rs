@@ -13,6 +13,8 @@ use tokio::time::Sleep;
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::server::{Connected, TcpConnectInfo, TcpIncoming};
 
+use crate::metrics::{ConnectionCounts, Open};
+
 /// What every HTTP/2 client sends first. Source: RFC 9113, section 3.4.
 const PREFACE_BYTES: usize = 24;
 
@@ -22,6 +24,7 @@ pub(crate) struct Connection {
     /// Runs until the preface is there: the transport itself would wait for ever.
     handshake: Option<Pin<Box<Sleep>>>,
     read_bytes: usize,
+    _open: Open,
     _place: OwnedSemaphorePermit,
 }
 
@@ -30,6 +33,7 @@ pub(crate) fn accept(
     incoming: TcpIncoming,
     limit: usize,
     handshake: Duration,
+    counts: ConnectionCounts,
 ) -> impl Stream<Item = Result<Connection>> {
     let places = Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
     incoming.filter_map(move |accepted| match (accepted, Arc::clone(&places).try_acquire_owned()) {
@@ -37,9 +41,11 @@ pub(crate) fn accept(
             stream,
             handshake: Some(Box::pin(tokio::time::sleep(handshake))),
             read_bytes: 0,
+            _open: counts.open(),
             _place: place,
         })),
         (Ok(_), Err(_)) => {
+            counts.refuse();
             tracing::warn!(limit, "a connection is refused: server.limits.connections is reached");
             None
         }
@@ -104,6 +110,11 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::*;
+    use crate::metrics::{Listener, ServerMetrics};
+
+    fn counts() -> ConnectionCounts {
+        ServerMetrics::new().connections(Listener::Grpc)
+    }
 
     async fn incoming() -> (TcpIncoming, std::net::SocketAddr) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -114,7 +125,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_never_speaks_is_ended() {
         let (incoming, address) = incoming().await;
-        let mut accepted = Box::pin(accept(incoming, 1, Duration::from_millis(10)));
+        let mut accepted = Box::pin(accept(incoming, 1, Duration::from_millis(10), counts()));
         let _silent = TcpStream::connect(address).await.expect("listens");
         let mut connection = accepted.next().await.expect("accepted").expect("no error");
         let error = connection.read_u8().await.expect_err("nothing comes");
@@ -124,7 +135,7 @@ mod tests {
     #[tokio::test]
     async fn one_connection_too_many_is_closed_and_its_place_is_free_later() {
         let (incoming, address) = incoming().await;
-        let mut accepted = Box::pin(accept(incoming, 1, Duration::from_secs(60)));
+        let mut accepted = Box::pin(accept(incoming, 1, Duration::from_secs(60), counts()));
         let _first = TcpStream::connect(address).await.expect("listens");
         let connection = accepted.next().await.expect("accepted").expect("no error");
         let mut second = TcpStream::connect(address).await.expect("listens");

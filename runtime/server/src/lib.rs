@@ -16,10 +16,13 @@ mod door;
 mod embed;
 mod error;
 mod identity;
+mod metrics;
 mod readiness;
 mod receive;
 mod serve;
 mod status;
+mod telemetry;
 
 pub use error::ServeError;
 pub use serve::{DRAIN_LIMIT, Drained, Reserved, Server};
+pub use telemetry::{FLUSH_LIMIT, Telemetry, TelemetryError};

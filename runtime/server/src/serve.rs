@@ -10,11 +10,14 @@ use tonic_health::server::HealthReporter;
 use wisp_engine::{Engine, ServerConfig};
 use wisp_proto::v1::inference_service_server::InferenceServiceServer;
 
+use crate::admin::{Admin, Answering};
 use crate::deadline::DeadlineLayer;
 use crate::door::DoorLayer;
 use crate::embed::Inference;
+use crate::metrics::Listener;
 use crate::receive::ReceiveLayer;
-use crate::{ServeError, admin, applications, connection, readiness};
+use crate::telemetry::{Telemetry, WatchLayer};
+use crate::{ServeError, applications, connection, readiness};
 
 /// Longest time that requests in the engine are waited for when the service stops.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(30);
@@ -29,6 +32,9 @@ const BACKLOG: u32 = 1024;
 pub struct Reserved {
     grpc: Bound,
     admin: Option<Bound>,
+    /// The admin listener, where it answers already.
+    answering: Option<Answering>,
+    telemetry: Telemetry,
     /// Taken only if there is an application to serve, which is known when guests are loaded.
     http: Option<SocketAddr>,
 }
@@ -47,7 +53,8 @@ pub struct Server {
     grpc: TcpListener,
     grpc_address: SocketAddr,
     http: Option<(TcpListener, SocketAddr)>,
-    admin: Option<(TcpListener, SocketAddr)>,
+    admin: Option<Answering>,
+    telemetry: Telemetry,
 }
 
 /// How the service ended.
@@ -65,7 +72,25 @@ impl Reserved {
     pub fn new(config: &ServerConfig) -> Result<Self, ServeError> {
         let grpc = Bound::at(config.grpc, "grpc")?;
         let admin = config.admin.map(|address| Bound::at(address, "admin")).transpose()?;
-        Ok(Self { grpc, admin, http: config.http })
+        Ok(Self { grpc, admin, answering: None, telemetry: Telemetry::off(), http: config.http })
+    }
+
+    /// Records traces as well.
+    #[must_use]
+    pub fn with_telemetry(self, telemetry: Telemetry) -> Self {
+        Self { telemetry, ..self }
+    }
+
+    /// Has the admin listener answer from now on: that the process lives, and is not ready.
+    ///
+    /// # Errors
+    /// [`ServeError::Bind`].
+    pub fn answer_probes(&mut self) -> Result<(), ServeError> {
+        if let Some(bound) = self.admin.take() {
+            let (listener, address) = bound.listen()?;
+            self.answering = Some(Answering::start(listener, address, self.telemetry.metrics()));
+        }
+        Ok(())
     }
 }
 
@@ -97,14 +122,18 @@ impl Server {
     ///
     /// # Errors
     /// [`ServeError::Bind`].
-    pub fn listen(engine: Engine, reserved: Reserved) -> Result<Self, ServeError> {
+    pub fn listen(engine: Engine, mut reserved: Reserved) -> Result<Self, ServeError> {
+        reserved.answer_probes()?;
         let (grpc, grpc_address) = reserved.grpc.listen()?;
-        let admin = reserved.admin.map(Bound::listen).transpose()?;
+        let (admin, telemetry) = (reserved.answering, reserved.telemetry);
         let http = match reserved.http.filter(|_| engine.serves_http()) {
             Some(address) => Some(Bound::at(address, "http")?.listen()?),
             None => None,
         };
-        Ok(Self { engine, grpc, grpc_address, http, admin })
+        if let Some(answering) = &admin {
+            answering.admin.started(&engine);
+        }
+        Ok(Self { engine, grpc, grpc_address, http, admin, telemetry })
     }
 
     /// Where gRPC listens; the real port when port 0 was configured.
@@ -122,14 +151,26 @@ impl Server {
     /// Where metrics and probes listen, if they do; the real port when port 0 was configured.
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().map(|(_, address)| *address)
+        self.admin.as_ref().map(|answering| answering.address)
     }
 
     /// Serves until `stop` completes, then drains.
     ///
     /// # Errors
     /// [`ServeError`] when the transport fails.
-    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<Drained, ServeError> {
+    pub async fn run(mut self, stop: impl Future<Output = ()> + Send) -> Result<Drained, ServeError> {
+        let telemetry = std::mem::replace(&mut self.telemetry, Telemetry::off());
+        let drained = self.serve(&telemetry, stop).await;
+        telemetry.shut_down().await;
+        drained
+    }
+
+    async fn serve(
+        mut self,
+        telemetry: &Telemetry,
+        stop: impl Future<Output = ()> + Send,
+    ) -> Result<Drained, ServeError> {
+        let (watch, metrics) = (telemetry.watch().clone(), telemetry.metrics());
         let (health, health_service) = tonic_health::server::health_reporter();
         // Before the first connection: whoever asks is told the truth.
         readiness::publish(&self.engine.health(), &health).await;
@@ -138,23 +179,30 @@ impl Server {
         let keepalive = Duration::from_millis(limits.keepalive_ms);
         let incoming = TcpIncoming::from(self.grpc).with_nodelay(Some(true));
         let handshake = Duration::from_millis(limits.handshake_ms);
-        let connections = connection::accept(incoming, limits.connections, handshake);
+        let counts = metrics.connections(Listener::Grpc);
+        let connections = connection::accept(incoming, limits.connections, handshake, counts);
         let inference = InferenceServiceServer::new(Inference { engine: self.engine.clone() })
             .max_decoding_message_size(message_bytes)
             // Answers are as large as the limits on texts allow; cutting them off here would lose the work.
             .max_encoding_message_size(usize::MAX);
-        let (closing, draining) = (CancellationToken::new(), CancellationToken::new());
+        let closing = CancellationToken::new();
         // Goes on while the engine drains, and ends with this function.
         let _closes = closing.clone().drop_guard();
-        let admin = admin_task(self.admin, &self.engine, &draining, &closing);
+        let probes = self.admin.as_ref().map(|answering| answering.admin.clone());
+        let admin = admin_failure(self.admin.as_mut());
         tokio::pin!(admin);
-        let applications = self
-            .http
-            .map(|(listener, _)| tokio::spawn(applications::serve(listener, self.engine.clone(), closing.clone())));
+        let place = applications::Place {
+            engine: self.engine.clone(),
+            watch: watch.clone(),
+            counts: metrics.connections(Listener::Http),
+        };
+        let applications =
+            self.http.map(|(listener, _)| tokio::spawn(applications::serve(listener, place, closing.clone())));
         let serving = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(keepalive))
             .http2_keepalive_timeout(Some(keepalive))
             .max_concurrent_streams(Some(limits.connection_requests))
+            .layer(WatchLayer { watch })
             .layer(DoorLayer { engine: self.engine.clone() })
             .layer(ReceiveLayer { limit: Duration::from_millis(limits.receive_ms) })
             .layer(DeadlineLayer { message_limit_bytes: message_bytes })
@@ -173,7 +221,7 @@ impl Server {
             error = &mut admin => return Err(ServeError::Admin(error)),
             () = stop => {}
         }
-        draining.cancel();
+        probes.iter().for_each(Admin::draining);
         // The transport goes on serving while the engine drains: late requests are told UNAVAILABLE, not cut off.
         let drained = tokio::select! {
             ended = &mut serving => { ended?; Drained { abandoned_requests: 0 } }
@@ -193,20 +241,12 @@ impl Server {
     }
 }
 
-/// Serves the admin listener, if there is one. Comes back only with what went wrong.
-async fn admin_task(
-    admin: Option<(TcpListener, SocketAddr)>,
-    engine: &Engine,
-    draining: &CancellationToken,
-    closing: &CancellationToken,
-) -> std::io::Error {
-    if let Some((listener, _)) = admin {
-        let served = admin::serve(listener, engine.clone(), draining.clone(), closing.clone());
-        if let Err(error) = served.await {
-            return error;
-        }
+/// What went wrong with the admin listener, if there is one.
+async fn admin_failure(admin: Option<&mut Answering>) -> std::io::Error {
+    match admin {
+        Some(answering) => answering.failure().await,
+        None => std::future::pending().await,
     }
-    std::future::pending().await
 }
 
 async fn drain(engine: &Engine, health: &HealthReporter) -> Drained {

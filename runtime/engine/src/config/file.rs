@@ -14,8 +14,8 @@ use wisp_model_store::PinnedArtifact;
 
 use super::base::Base;
 use super::{
-    BatchingConfig, Config, DeviceConfig, ModelConfig, RequestLimits, ServerConfig, SessionsChoice, TenantConfig,
-    bounds,
+    BatchingConfig, Config, DeviceConfig, ModelConfig, RequestLimits, ServerConfig, SessionsChoice, TelemetryConfig,
+    TenantConfig, bounds,
 };
 use crate::ANONYMOUS;
 use deployment::Deployment;
@@ -39,6 +39,7 @@ struct File {
     devices: BTreeMap<Spanned<String>, DeviceTable>,
     #[serde(default)]
     tenants: BTreeMap<Spanned<String>, Spanned<TenantTable>>,
+    telemetry: Option<Spanned<TelemetryConfig>>,
 }
 
 #[derive(Deserialize)]
@@ -155,7 +156,15 @@ impl Checker<'_> {
         }
         let devices = file.devices.into_iter().filter_map(|(name, device)| self.device(&name, &device)).collect();
         let tenants = self.tenants(file.tenants);
-        Config { server, models, deployments, devices, tenants }
+        let telemetry = file.telemetry.map(|table| self.telemetry(table)).unwrap_or_default();
+        Config { server, models, deployments, devices, tenants, telemetry }
+    }
+
+    fn telemetry(&mut self, table: Spanned<TelemetryConfig>) -> TelemetryConfig {
+        let span = table.span();
+        let telemetry = table.into_inner().relative_to(self.folder);
+        telemetry.wrong().into_iter().for_each(|message| self.note(span.clone(), message));
+        telemetry
     }
 
     fn tenants(&mut self, tables: BTreeMap<Spanned<String>, Spanned<TenantTable>>) -> BTreeMap<String, TenantConfig> {

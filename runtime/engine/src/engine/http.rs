@@ -8,8 +8,9 @@ use wisp_host::{GuestBody, HttpCall, Terms};
 use wisp_scheduler::{Caller, Lane, Origin, Tenant};
 
 use super::Engine;
-use crate::EngineError;
+use crate::metrics::Leaving;
 use crate::routes::Routes;
+use crate::{EngineError, Method, trace};
 
 /// A request to an application.
 #[derive(Debug)]
@@ -40,17 +41,25 @@ impl Engine {
     {
         let metrics = &self.shared.metrics;
         let path = request.request.uri().path();
+        trace::asked(Method::Http, 1);
         let Some(name) = self.shared.routes.find(path) else {
             let error = EngineError::NoApplication { path: path.chars().take(128).collect() };
-            metrics.failed(None, &error);
+            metrics.failed(None, Method::Http, &error);
+            trace::failed(&error);
             return Err(error);
         };
         // Routes are made of the deployments that there are, and those never change.
         let deployment = self.deployment(Some(name))?;
+        trace::answers(&deployment.name);
+        let leaving = Leaving::new(metrics, &deployment.metrics, Method::Http, None);
         let answer = self.http_with(name, request).await;
+        leaving.answered();
         match &answer {
             Ok(_) => metrics.answered_http(&deployment.metrics),
-            Err(error) => metrics.failed_http(&deployment.metrics, error),
+            Err(error) => {
+                metrics.failed(Some(&deployment.metrics), Method::Http, error);
+                trace::failed(error);
+            }
         }
         answer
     }
