@@ -23,13 +23,13 @@ use wisp_scheduler::observe::GuestCall;
 pub use body::{GuestBody, GuestBodyError};
 pub(crate) use outgoing::OutgoingHttp;
 
+use crate::Guest;
 use crate::call::late;
 use crate::error::CallError;
 use crate::guest::Shape;
 use crate::state::State;
 use crate::terms::{End, Terms};
 use crate::wasi::Streams;
-use crate::Guest;
 
 /// An HTTP request to a guest.
 pub struct HttpCall<B> {

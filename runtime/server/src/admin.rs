@@ -85,7 +85,8 @@ impl Answering {
     /// Answers on a listener.
     pub(crate) fn start(listener: TcpListener, address: SocketAddr, metrics: &Arc<ServerMetrics>) -> Self {
         let (admin, closing) = (Admin::new(Arc::clone(metrics)), CancellationToken::new());
-        let served = axum::serve(listener, router(admin.clone())).with_graceful_shutdown(closing.clone().cancelled_owned());
+        let served =
+            axum::serve(listener, router(admin.clone())).with_graceful_shutdown(closing.clone().cancelled_owned());
         tracing::info!(%address, "probes and figures answer");
         Self { admin, address, closing, task: tokio::spawn(async move { served.await }) }
     }

@@ -120,7 +120,10 @@ impl Telemetry {
         closing.cancel();
         if tokio::time::timeout(FLUSH_LIMIT, &mut task).await.is_err() {
             task.abort();
-            tracing::warn!(limit_ms = FLUSH_LIMIT.as_millis(), "the last spans were not sent: the collector is too slow");
+            tracing::warn!(
+                limit_ms = FLUSH_LIMIT.as_millis(),
+                "the last spans were not sent: the collector is too slow"
+            );
         }
     }
 }

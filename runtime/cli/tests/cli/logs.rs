@@ -52,7 +52,9 @@ async fn a_failure_is_logged_with_its_trace_and_no_secret_ever_is() {
         let is_it = |line: &&serde_json::Value| line["fields"]["status"] == status;
         lines.iter().find(is_it).unwrap_or_else(|| panic!("no {status} in\n{log}"))["fields"].clone()
     };
-    for (status, message) in [("InvalidArgument", "text 0 is empty"), ("Unauthenticated", "the token is not that of any")] {
+    for (status, message) in
+        [("InvalidArgument", "text 0 is empty"), ("Unauthenticated", "the token is not that of any")]
+    {
         let fields = failed(status);
         assert_eq!(fields["trace_id"], TRACE);
         assert_eq!(fields["what"], "POST /wisp.v1.InferenceService/Embed");

@@ -129,14 +129,13 @@ async fn an_application_is_traced_and_so_are_the_requests_that_it_sends() {
         let (mut stream, _) = target.accept().expect("is asked");
         let mut request = [0; 4096];
         let length = stream.read(&mut request).expect("sends");
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\nconnection: close\r\n\r\nreached")
-            .expect("is read");
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\nconnection: close\r\n\r\nreached").expect("is read");
         String::from_utf8_lossy(&request[..length]).into_owned()
     });
     let collector = Collector::start().await;
     let probe = probe.canonicalize().expect("it was built").display().to_string();
-    let deployment = format!("[deployments.probe]\nguest = \"{probe}\"\nmodels = {{}}\ngrants = {{ http = [\"{address}\"] }}");
+    let deployment =
+        format!("[deployments.probe]\nguest = \"{probe}\"\nmodels = {{}}\ngrants = {{ http = [\"{address}\"] }}");
     let (_folder, config) = configured(&collector.address.to_string(), "", &deployment);
     let Some(server) = Server::start(test, &["--config", &config, "--http", "127.0.0.1:0"]) else { return };
     let mut stream = std::net::TcpStream::connect(&server.http).expect("listens");
@@ -154,7 +153,9 @@ async fn an_application_is_traced_and_so_are_the_requests_that_it_sends() {
     let trace = collector.trace(TRACE);
     let root = trace.span("GET");
     assert_eq!((root.parent_span_id.clone(), root.kind()), (hex(PARENT), SpanKind::Server));
-    for (key, expected) in [("http.request.method", "GET"), ("url.path", "/fetch"), ("http.response.status_code", "200")] {
+    for (key, expected) in
+        [("http.request.method", "GET"), ("url.path", "/fetch"), ("http.response.status_code", "200")]
+    {
         assert_eq!(attribute(&root.attributes, key).as_deref(), Some(expected), "{key}");
     }
     assert_eq!(attribute(&root.attributes, "wisp.deployment").as_deref(), Some("probe"));

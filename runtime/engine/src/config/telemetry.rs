@@ -112,14 +112,18 @@ impl TelemetryConfig {
             wrong.push(format!("telemetry.service_name must have 1 to {TEXT_LIMIT_CHARS} characters"));
         }
         if self.resource.len() > RESOURCE_LIMIT {
-            wrong.push(format!("telemetry.resource has {} attributes; at most {RESOURCE_LIMIT} are taken", self.resource.len()));
+            wrong.push(format!(
+                "telemetry.resource has {} attributes; at most {RESOURCE_LIMIT} are taken",
+                self.resource.len()
+            ));
         }
         if self.resource.contains_key("service.name") {
             wrong.push("telemetry.resource has service.name; write it as telemetry.service_name".to_owned());
         }
         for (name, value) in &self.resource {
             if !is_text(name) || value.chars().count() > TEXT_LIMIT_CHARS {
-                let message = format!("telemetry.resource: `{name}` or its value is longer than {TEXT_LIMIT_CHARS} characters");
+                let message =
+                    format!("telemetry.resource: `{name}` or its value is longer than {TEXT_LIMIT_CHARS} characters");
                 wrong.push(message);
             }
         }
@@ -195,7 +199,8 @@ mod tests {
     use super::*;
 
     fn with(variables: &[(&str, &str)]) -> Result<TelemetryConfig, String> {
-        let found = |name: &str| variables.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned());
+        let found =
+            |name: &str| variables.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned());
         TelemetryConfig::default().with_environment(found)
     }
 
@@ -228,8 +233,14 @@ mod tests {
     #[test]
     fn mistakes_name_the_variable_and_the_remedy() {
         for (variables, expected) in [
-            (&[("OTEL_TRACES_SAMPLER", "sometimes")][..], "OTEL_TRACES_SAMPLER `sometimes` is not known; use always_on"),
-            (&[("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "2")], "OTEL_TRACES_SAMPLER_ARG `2`"),
+            (
+                &[("OTEL_TRACES_SAMPLER", "sometimes")][..],
+                "OTEL_TRACES_SAMPLER `sometimes` is not known; use always_on",
+            ),
+            (
+                &[("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "2")],
+                "OTEL_TRACES_SAMPLER_ARG `2`",
+            ),
             (&[("OTEL_RESOURCE_ATTRIBUTES", "nonsense")], "`nonsense` is no attribute; write name=value"),
             (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317")], "has no http:// or https://"),
             (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:4317")], "name its certificates with telemetry.ca_file"),

@@ -56,12 +56,7 @@ impl Collector for Process {
     }
 }
 
-fn write(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    metric: &impl EncodeMetric,
-) -> Result<(), Error> {
+fn write(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, metric: &impl EncodeMetric) -> Result<(), Error> {
     metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
 }
 

@@ -110,10 +110,7 @@ impl Spans {
         let mut status = Status::Unset;
         if let Some(Failure { code, message, is_ours }) = failure {
             attributes.push(KeyValue::new("error.type", code.clone()));
-            let told = vec![
-                KeyValue::new("exception.type", code),
-                KeyValue::new("exception.message", message.clone()),
-            ];
+            let told = vec![KeyValue::new("exception.type", code), KeyValue::new("exception.message", message.clone())];
             events.events.push(Event::new("exception", to, told, 0));
             if is_ours {
                 status = Status::error(message);
