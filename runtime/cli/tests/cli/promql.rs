@@ -41,9 +41,13 @@ pub(crate) fn selectors(query: &str) -> Vec<Selector> {
     let mut rest = query;
     while let Some((word, after)) = next_word(&mut rest) {
         let follows = after.trim_start();
+        let is_aggregation = ["by", "without"].iter().any(|word| {
+            let rest = follows.strip_prefix(word);
+            rest.is_some_and(|rest| rest.starts_with([' ', '(']))
+        });
         if GROUPINGS.contains(&word) && follows.starts_with('(') {
             rest = after.split_once(')').map_or("", |(_, rest)| rest);
-        } else if !WORDS.contains(&word) && !follows.starts_with('(') {
+        } else if !WORDS.contains(&word) && !follows.starts_with('(') && !is_aggregation {
             let inside = follows.strip_prefix('{').and_then(|inside| inside.split_once('}'));
             let labels = inside.map_or_else(Vec::new, |(inside, _)| labels_of(inside));
             rest = inside.map_or(after, |(_, rest)| rest);

@@ -178,6 +178,10 @@ impl Asked {
 impl Outcome {
     /// The end of an answer that has these headers, or trailers, where they say it.
     pub(super) fn of_grpc(headers: &HeaderMap) -> Option<Self> {
+        if headers.get(tonic::Status::GRPC_STATUS)?.as_bytes() == b"0" {
+            // The usual case; the other way copies the headers.
+            return Some(Self::Grpc(Code::Ok, String::new()));
+        }
         let status = tonic::Status::from_header_map(headers)?;
         Some(Self::Grpc(status.code(), status.message().to_owned()))
     }

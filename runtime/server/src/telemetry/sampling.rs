@@ -46,8 +46,8 @@ mod tests {
     #[test]
     fn a_quarter_is_a_quarter_of_all_traces() {
         let quarter = Sampler { ratio: 0.25, is_parent_based: true };
-        // Spread evenly over all ids.
-        let traces = (0..1000_u64).map(|index| u128::from(u64::MAX / 1000 * index));
+        // Spread evenly over all ids, each in the middle of its thousandth.
+        let traces = (0..1000_u64).map(|index| u128::from(u64::MAX / 1000 * index + u64::MAX / 2000));
         assert_eq!(traces.filter(|&trace| quarter.takes(None, trace)).count(), 250);
     }
 }

@@ -43,7 +43,7 @@ pub(crate) struct Watched {
     is_over: bool,
 }
 
-/// Adds [`WatchService`].
+/// Adds [`WatchService`] to what answers gRPC.
 #[derive(Clone)]
 pub(crate) struct WatchLayer {
     pub(crate) watch: Watch,
@@ -100,6 +100,23 @@ impl Watched {
 
     /// The head of the answer is there; the request is over with the answer's body.
     pub(crate) fn answered<B: Body>(mut self, mut response: Response<B>) -> Response<WatchedBody<B>> {
+        let status = self.head(&mut response);
+        response.map(|body| WatchedBody::new(body, self, status))
+    }
+
+    /// As [`Watched::answered`]; the answer to a request that is not sampled is left as it is, for its transport would
+    /// allocate for a body that is wrapped. What goes wrong in a stream after its head is not told of then.
+    fn answered_grpc(mut self, mut response: Response<tonic::body::Body>) -> Response<tonic::body::Body> {
+        let status = self.head(&mut response);
+        if self.span.is_none() {
+            self.is_over = true;
+            return response;
+        }
+        response.map(|body| tonic::body::Body::new(WatchedBody::new(body, self, status)))
+    }
+
+    /// Looks at the head of the answer, and returns how the request ends if its body says nothing else.
+    fn head<B: Body>(&mut self, response: &mut Response<B>) -> Outcome {
         if let Some((span, _)) = &self.span
             && let Some(value) = context::header(span.ids)
         {
@@ -114,7 +131,7 @@ impl Watched {
         if let Some(outcome) = outcome {
             self.end(&outcome);
         }
-        response.map(|body| WatchedBody::new(body, self, status))
+        status
     }
 
     pub(super) fn is_grpc(&self) -> bool {
@@ -146,13 +163,12 @@ impl<S> Layer<S> for WatchLayer {
     }
 }
 
-impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for WatchService<S>
+impl<S, RequestBody> Service<Request<RequestBody>> for WatchService<S>
 where
-    S: Service<Request<RequestBody>, Response = Response<ResponseBody>>,
+    S: Service<Request<RequestBody>, Response = Response<tonic::body::Body>>,
     S::Future: Unpin,
-    ResponseBody: Body,
 {
-    type Response = Response<WatchedBody<ResponseBody>>;
+    type Response = S::Response;
     type Error = S::Error;
     type Future = Watching<S::Future>;
 
@@ -167,12 +183,11 @@ where
     }
 }
 
-impl<F, B, E> Future for Watching<F>
+impl<F, E> Future for Watching<F>
 where
-    F: Future<Output = Result<Response<B>, E>> + Unpin,
-    B: Body,
+    F: Future<Output = Result<Response<tonic::body::Body>, E>> + Unpin,
 {
-    type Output = Result<Response<WatchedBody<B>>, E>;
+    type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let observer = self.watched.as_ref().and_then(Watched::observer);
@@ -180,7 +195,43 @@ where
         let polled = observe::observed_now(observer, || answer.poll(context));
         polled.map_ok(|response| {
             let watched = self.watched.take().expect("a future is not polled after its end");
-            watched.answered(response)
+            watched.answered_grpc(response)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::ServerMetrics;
+    use crate::telemetry::export;
+
+    const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-";
+
+    fn request(flags: &str) -> Request<()> {
+        let request = Request::builder().uri("/a/b").header("content-type", "application/grpc");
+        request.header("traceparent", format!("{TRACEPARENT}{flags}")).body(()).expect("a request")
+    }
+
+    #[tokio::test]
+    async fn only_a_request_that_is_sampled_is_observed_and_its_span_is_one() {
+        let (queue, mut waiting) = export::queue(8, ServerMetrics::new().spans);
+        let sampler = Sampler { ratio: 0.0, is_parent_based: true };
+        let watch = Watch::new(sampler, Arc::new(Spans::new(queue)));
+        let is_observed = tower::service_fn(|_: Request<()>| {
+            let is_observed = observe::current().is_some();
+            let response = Response::builder().header("is-observed", is_observed.to_string());
+            std::future::ready(response.body(tonic::body::Body::empty()))
+        });
+        let mut service = WatchLayer { watch }.layer(is_observed);
+        for (flags, expected) in [("00", "false"), ("01", "true")] {
+            let response = service.call(request(flags)).await.expect("answers");
+            assert_eq!(response.headers()["is-observed"], expected);
+            assert_eq!(response.headers().contains_key(TRACERESPONSE), expected == "true");
+        }
+        let span = waiting.try_recv().expect("the second one was sampled, and dropped before its end");
+        assert_eq!(span.name, "a/b");
+        assert!(span.attributes.iter().any(|attribute| attribute.key.as_str() == "error.type"), "{span:?}");
+        assert!(waiting.try_recv().is_err(), "and no other");
     }
 }
