@@ -87,7 +87,7 @@ impl Answering {
         let (admin, closing) = (Admin::new(Arc::clone(metrics)), CancellationToken::new());
         let served =
             axum::serve(listener, router(admin.clone())).with_graceful_shutdown(closing.clone().cancelled_owned());
-        tracing::info!(%address, "probes and figures answer");
+        tracing::debug!(%address, "probes and figures answer");
         Self { admin, address, closing, task: tokio::spawn(async move { served.await }) }
     }
 

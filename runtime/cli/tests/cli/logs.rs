@@ -27,7 +27,7 @@ async fn a_failure_is_logged_with_its_trace_and_no_secret_ever_is() {
     let config = folder.path().join("wisp.toml");
     std::fs::write(&config, "[tenants.search]\ntoken_file = \"token\"\n").expect("writes");
     let log = folder.path().join("log");
-    let debug = [("WISP_LOG", "debug")];
+    let debug = [("WISP_LOG", "trace")];
     let config = config.display().to_string();
     let Some(server) = Server::start_logging(test, &["--config", &config], &log, &debug) else { return };
     let mut client = server.client().await;
