@@ -105,7 +105,8 @@ impl Pod {
             serve::log(engine, server);
             Ok(())
         };
-        match serve::until_stopped(&server, start, announce) {
+        // Its configuration is sealed: another one is another pod.
+        match serve::until_stopped(&server, start, None, announce) {
             Err(error) if error.is::<Interrupted>() => {
                 tracing::info!("{error}");
                 Ok(())

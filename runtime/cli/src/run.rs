@@ -133,7 +133,7 @@ impl Run {
         let config = Config { server, ..self.deployed(name, REQUEST_WALL_MS) };
         let server = serve::Listening::of(&config);
         let start = move || Ok(Engine::start(config, &store, &Console::new())?);
-        serve::until_stopped(&server, start, |_, server| {
+        serve::until_stopped(&server, start, None, |_, server| {
             let address = server.http_address().context("the application is not served")?;
             output::line(format!("listening http=http://{address}"))?;
             Ok(())

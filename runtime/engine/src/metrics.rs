@@ -154,8 +154,9 @@ impl Metrics {
         Self { registry: Mutex::new(registry), ..metrics }
     }
 
-    /// What is loaded, once all of it is.
+    /// What is loaded, once all of it is; what was loaded before is not any more.
     pub(crate) fn loaded(&self, models: &[ModelInfo]) {
+        self.devices.clear();
         self.models_loaded.set(i64::try_from(models.len()).unwrap_or(i64::MAX));
         for model in models {
             let labels = DeviceLabels {
@@ -240,7 +241,11 @@ impl Metrics {
 
     /// All figures in the text format of OpenMetrics, without its last line.
     pub(crate) fn encode(&self, now: &Now<'_>) -> String {
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         self.inflight.set(i64::try_from(now.inflight).unwrap_or(i64::MAX));
+        // What a reload took away is not there any more.
+        self.models_healthy.clear();
+        self.deployments_ready.clear();
         for &(model, is_healthy) in &now.models {
             let labels = ModelLabels { model: model.to_owned() };
             self.models_healthy.get_or_create(&labels).set(is_healthy.into());
@@ -249,7 +254,6 @@ impl Metrics {
             let labels = DeploymentLabels { deployment: deployment.to_owned() };
             self.deployments_ready.get_or_create(&labels).set(is_ready.into());
         }
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();
         // Writing into a string does not fail.
         let _ = encode_registry(&mut text, &registry);

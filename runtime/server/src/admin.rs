@@ -1,8 +1,9 @@
-//! The admin listener: figures and probes over HTTP, for Prometheus and for probes that speak no gRPC.
+//! The admin listener: figures and probes over HTTP, for Prometheus and for probes that speak no gRPC, and what operators do.
 //!
 //! It answers from the moment on at which its address is taken, long before models are loaded: whoever waits for the service
 //! is told that it lives and is not ready, instead of being refused.
 
+mod operate;
 mod probes;
 
 use std::net::SocketAddr;
@@ -13,14 +14,17 @@ use axum::Router;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use tokio::net::TcpListener;
+use axum::routing::{get, post};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
-use wisp_engine::Engine;
+use wisp_engine::{Engine, RequestLimits};
 
-use crate::metrics::ServerMetrics;
+use crate::Reload;
+use crate::front::Front;
+use crate::listen::Listening;
+use crate::metrics::{Listener, ServerMetrics};
+use crate::transport::{Certificates, Transport};
 use probes::{Answer, Phase};
 
 /// What Prometheus is told the figures are written in.
@@ -41,15 +45,16 @@ struct Shared {
 /// What there is once everything is loaded.
 struct Serving {
     engine: Engine,
+    reload: Option<Reload>,
     pages: Router,
 }
 
 /// A listener that answers.
 pub(crate) struct Answering {
-    pub(crate) admin: Admin,
-    pub(crate) address: SocketAddr,
+    admin: Admin,
+    address: SocketAddr,
     closing: CancellationToken,
-    task: JoinHandle<std::io::Result<()>>,
+    task: JoinHandle<()>,
 }
 
 /// What is served here beside figures and probes, at paths that those do not use.
@@ -60,11 +65,6 @@ fn pages(_: &Engine) -> Router {
 impl Admin {
     fn new(metrics: Arc<ServerMetrics>) -> Self {
         Self { shared: Arc::new(Shared { metrics, serving: OnceLock::new(), is_draining: AtomicBool::new(false) }) }
-    }
-
-    /// Everything is loaded.
-    pub(crate) fn started(&self, engine: &Engine) {
-        self.shared.serving.get_or_init(|| Serving { engine: engine.clone(), pages: pages(engine) });
     }
 
     /// The service goes down and takes no more requests.
@@ -83,27 +83,44 @@ impl Admin {
 
 impl Answering {
     /// Answers on a listener.
-    pub(crate) fn start(listener: TcpListener, address: SocketAddr, metrics: &Arc<ServerMetrics>) -> Self {
-        let (admin, closing) = (Admin::new(Arc::clone(metrics)), CancellationToken::new());
-        let served =
-            axum::serve(listener, router(admin.clone())).with_graceful_shutdown(closing.clone().cancelled_owned());
+    pub(crate) fn start(
+        listening: Listening,
+        certificates: Option<Arc<Certificates>>,
+        limits: &RequestLimits,
+        metrics: Arc<ServerMetrics>,
+    ) -> Self {
+        let Listening { listener, address } = listening;
+        let (counts, closing) = (metrics.connections(Listener::Admin), CancellationToken::new());
+        let admin = Admin::new(metrics);
+        let front = Front::of_admin(router(admin.clone()));
+        let transport = Transport::new(listener, front, certificates, limits, counts);
         tracing::debug!(%address, "probes and figures answer");
-        Self { admin, address, closing, task: tokio::spawn(async move { served.await }) }
+        Self { admin, address, task: tokio::spawn(transport.serve(closing.clone())), closing }
     }
 
-    /// Comes back only with what went wrong.
-    pub(crate) async fn failure(&mut self) -> std::io::Error {
-        match (&mut self.task).await {
-            Ok(Err(error)) => error,
-            Ok(Ok(())) => std::future::pending().await,
-            Err(error) => std::io::Error::other(error),
-        }
+    /// Everything is loaded.
+    pub(crate) fn started(&self, engine: &Engine, reload: Option<Reload>) -> Admin {
+        let serving = || Serving { engine: engine.clone(), reload, pages: pages(engine) };
+        self.admin.shared.serving.get_or_init(serving);
+        self.admin.clone()
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `closing` is cancelled and every connection has ended.
+    pub(crate) async fn until(mut self, closing: &CancellationToken) {
+        closing.cancelled().await;
+        self.closing.cancel();
+        // A task that panicked has ended as well.
+        let _ = (&mut self.task).await;
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.closing.cancel();
+        self.task.abort();
     }
 }
 
@@ -117,6 +134,7 @@ fn router(admin: Admin) -> Router {
         .route("/startupz", get(startup))
         .route("/readyz", get(ready))
         .route("/readyz/{deployment}", get(deployment_ready))
+        .route("/api/reload", post(operate::reload))
         .fallback(page)
         .with_state(admin)
 }
@@ -206,4 +224,40 @@ mod tests {
         assert!(is_verbose(Some("verbose")) && is_verbose(Some("a=b&verbose=1")));
         assert!(!is_verbose(None) && !is_verbose(Some("")) && !is_verbose(Some("verbosely")));
     }
+}
+
+/// Reads the configuration again and puts it into service; answers when that is done, with what changed or why nothing did.
+async fn reloaded(State(admin): State<Admin>, request: Parts) -> Response {
+    if let Err(refusal) = may_administer(&admin.engine, &request) {
+        return refusal;
+    }
+    let Some(reload) = admin.reload else {
+        return (StatusCode::NOT_IMPLEMENTED, "this server's configuration cannot change\n").into_response();
+    };
+    match tokio::task::spawn_blocking(move || reload()).await {
+        Ok(Ok(Reloaded { added, removed, changed, ignored })) => {
+            let told = [("added", added), ("removed", removed), ("changed", changed)];
+            let told = told.map(|(what, names)| format!("{what}: {}\n", names.join(", "))).concat();
+            let restart =
+                if ignored.is_empty() { String::new() } else { format!("after a restart: {}\n", ignored.join(", ")) };
+            (StatusCode::OK, told + &restart).into_response()
+        }
+        Ok(Err(reason)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{reason}\n")).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+/// Whoever reaches this listener may, unless somebody was given the scope: then it is for them.
+fn may_administer(engine: &Engine, request: &Parts) -> Result<(), Response> {
+    if !engine.has_administrator() {
+        return Ok(());
+    }
+    let checked = identity::administrator(engine, &request.headers, &request.extensions);
+    checked.map(drop).map_err(|status| match status.code() {
+        Code::Unauthenticated => {
+            let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+            (StatusCode::UNAUTHORIZED, challenge, format!("{}\n", status.message())).into_response()
+        }
+        _ => (StatusCode::FORBIDDEN, format!("{}\n", status.message())).into_response(),
+    })
 }

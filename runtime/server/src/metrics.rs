@@ -26,6 +26,7 @@ pub(crate) struct ServerMetrics {
 pub(crate) enum Listener {
     Grpc,
     Http,
+    Admin,
 }
 
 /// What became of the spans of traces.
@@ -96,12 +97,13 @@ impl ServerMetrics {
 }
 
 impl Listener {
-    const ALL: [Self; 2] = [Self::Grpc, Self::Http];
+    const ALL: [Self; 3] = [Self::Grpc, Self::Http, Self::Admin];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Grpc => "grpc",
             Self::Http => "http",
+            Self::Admin => "admin",
         }
     }
 }

@@ -32,7 +32,7 @@ use wisp_engine::TelemetryConfig;
 use crate::metrics::ServerMetrics;
 use sampling::Sampler;
 use span::Spans;
-pub(crate) use watch::{Watch, WatchLayer};
+pub(crate) use watch::{Watch, Watched};
 
 /// Longest time that one attempt to send spans may take.
 const EXPORT_LIMIT: Duration = Duration::from_secs(10);

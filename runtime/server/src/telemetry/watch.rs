@@ -1,16 +1,12 @@
 //! Watching requests: from the head of each to the end of its answer.
 //!
-//! Whoever serves requests puts [`WatchLayer`] outside of everything else, or asks [`Watch`] itself. Most requests are not
-//! sampled; for them nothing is allocated, and a failure is all that is ever said of them.
+//! Most requests are not sampled; for them nothing is allocated, and a failure is all that is ever said of them.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use http::{HeaderName, Request, Response};
 use http_body::Body;
-use tower::{Layer, Service};
-use wisp_engine::observe::{self, Observer, SpanIds};
+use wisp_engine::observe::{Observer, SpanIds};
 
 use super::context::{self, TRACERESPONSE};
 use super::failures::Failures;
@@ -19,6 +15,9 @@ use super::request::{Outcome, RequestSpan, is_grpc};
 use super::sampling::Sampler;
 use super::span::Spans;
 use super::watch_body::WatchedBody;
+
+/// Calls that probes make all day long; recorded only where their sender says so.
+const PROBES: &str = "/grpc.health.v1.Health/";
 
 /// Watches requests. Clones share what they have.
 #[derive(Clone)]
@@ -33,33 +32,14 @@ struct Shared {
 
 /// A request that is on its way. Dropped before it has an answer, it counts as given up by its client.
 pub(crate) struct Watched {
-    watch: Watch,
+    /// `None` when it is over, or was never watched.
+    watch: Option<Watch>,
     span: Option<(Arc<RequestSpan>, Arc<dyn Observer>)>,
     /// The trace that it belongs to, sampled or not.
     trace: Option<SpanIds>,
     /// Method and path, where somebody reads them.
     what: Option<String>,
     is_grpc: bool,
-    is_over: bool,
-}
-
-/// Adds [`WatchService`] to what answers gRPC.
-#[derive(Clone)]
-pub(crate) struct WatchLayer {
-    pub(crate) watch: Watch,
-}
-
-/// Watches what goes through it.
-#[derive(Clone)]
-pub(crate) struct WatchService<S> {
-    inner: S,
-    watch: Watch,
-}
-
-/// An answer that is watched while it is made.
-pub(crate) struct Watching<F> {
-    answer: F,
-    watched: Option<Watched>,
 }
 
 impl Watch {
@@ -68,31 +48,37 @@ impl Watch {
     }
 
     /// Tells of failures, and records nothing.
-    pub(crate) fn failures_only() -> Self {
+    pub(super) fn failures_only() -> Self {
         Self { shared: Arc::new(Shared { tracing: None, failures: Failures::new() }) }
     }
 
     /// A request arrived.
     pub(crate) fn begin<B>(&self, request: &Request<B>) -> Watched {
         let parent = context::parent(request.headers());
-        let span = self.shared.tracing.as_ref().and_then(|(sampler, spans)| {
+        let is_probe = parent.is_none() && request.uri().path().starts_with(PROBES);
+        let tracing = self.shared.tracing.as_ref().filter(|_| !is_probe);
+        let span = tracing.and_then(|(sampler, spans)| {
             let trace = parent.map_or_else(|| spans.new_trace(), |parent| parent.ids.trace);
             let is_taken = sampler.takes(parent, trace);
             is_taken.then(|| RequestSpan::begin(request, trace, parent, spans))
         });
         let is_read = tracing::enabled!(tracing::Level::DEBUG);
         Watched {
-            watch: self.clone(),
+            watch: Some(self.clone()),
             trace: span.as_ref().map(|span| span.ids).or(parent.map(|parent| parent.ids)),
             span: span.map(|span| (Arc::clone(&span), Arc::new(Recorder::of(span)) as Arc<dyn Observer>)),
             what: is_read.then(|| format!("{} {}", request.method(), request.uri().path())),
             is_grpc: is_grpc(request.headers()),
-            is_over: false,
         }
     }
 }
 
 impl Watched {
+    /// A request that nobody watches, such as one of an operator.
+    pub(crate) fn by_nobody() -> Self {
+        Self { watch: None, span: None, trace: None, what: None, is_grpc: false }
+    }
+
     /// Who is told what becomes of it; nobody, when it is not sampled.
     pub(crate) fn observer(&self) -> Option<Arc<dyn Observer>> {
         self.span.as_ref().map(|(_, observer)| Arc::clone(observer))
@@ -100,23 +86,6 @@ impl Watched {
 
     /// The head of the answer is there; the request is over with the answer's body.
     pub(crate) fn answered<B: Body>(mut self, mut response: Response<B>) -> Response<WatchedBody<B>> {
-        let status = self.head(&mut response);
-        response.map(|body| WatchedBody::new(body, self, status))
-    }
-
-    /// As [`Watched::answered`]; the answer to a request that is not sampled is left as it is, for its transport would
-    /// allocate for a body that is wrapped. What goes wrong in a stream after its head is not told of then.
-    fn answered_grpc(mut self, mut response: Response<tonic::body::Body>) -> Response<tonic::body::Body> {
-        let status = self.head(&mut response);
-        if self.span.is_none() {
-            self.is_over = true;
-            return response;
-        }
-        response.map(|body| tonic::body::Body::new(WatchedBody::new(body, self, status)))
-    }
-
-    /// Looks at the head of the answer, and returns how the request ends if its body says nothing else.
-    fn head<B: Body>(&mut self, response: &mut Response<B>) -> Outcome {
         if let Some((span, _)) = &self.span
             && let Some(value) = context::header(span.ids)
         {
@@ -131,72 +100,26 @@ impl Watched {
         if let Some(outcome) = outcome {
             self.end(&outcome);
         }
-        status
+        response.map(|body| WatchedBody::new(body, self, status))
     }
 
     pub(super) fn is_grpc(&self) -> bool {
         self.is_grpc
     }
 
+    /// It is over; only the first end counts.
     pub(super) fn end(&mut self, outcome: &Outcome) {
-        if std::mem::replace(&mut self.is_over, true) {
-            return;
-        }
+        let Some(watch) = self.watch.take() else { return };
         if let Some((span, _)) = &self.span {
             span.end(outcome);
         }
-        self.watch.shared.failures.tell(self.what.as_deref(), self.trace, outcome);
+        watch.shared.failures.tell(self.what.as_deref(), self.trace, outcome);
     }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
         self.end(&Outcome::Left);
-    }
-}
-
-impl<S> Layer<S> for WatchLayer {
-    type Service = WatchService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        WatchService { inner, watch: self.watch.clone() }
-    }
-}
-
-impl<S, RequestBody> Service<Request<RequestBody>> for WatchService<S>
-where
-    S: Service<Request<RequestBody>, Response = Response<tonic::body::Body>>,
-    S::Future: Unpin,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Watching<S::Future>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let watched = self.watch.begin(&request);
-        let answer = observe::observed_now(watched.observer(), || self.inner.call(request));
-        Watching { answer, watched: Some(watched) }
-    }
-}
-
-impl<F, E> Future for Watching<F>
-where
-    F: Future<Output = Result<Response<tonic::body::Body>, E>> + Unpin,
-{
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let observer = self.watched.as_ref().and_then(Watched::observer);
-        let answer = Pin::new(&mut self.answer);
-        let polled = observe::observed_now(observer, || answer.poll(context));
-        polled.map_ok(|response| {
-            let watched = self.watched.take().expect("a future is not polled after its end");
-            watched.answered_grpc(response)
-        })
     }
 }
 
@@ -208,30 +131,45 @@ mod tests {
 
     const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-";
 
-    fn request(flags: &str) -> Request<()> {
-        let request = Request::builder().uri("/a/b").header("content-type", "application/grpc");
-        request.header("traceparent", format!("{TRACEPARENT}{flags}")).body(()).expect("a request")
+    fn request(path: &str, flags: Option<&str>) -> Request<()> {
+        let request = Request::builder().uri(path).header("content-type", "application/grpc");
+        let request = match flags {
+            Some(flags) => request.header("traceparent", format!("{TRACEPARENT}{flags}")),
+            None => request,
+        };
+        request.body(()).expect("a request")
     }
 
-    #[tokio::test]
-    async fn only_a_request_that_is_sampled_is_observed_and_its_span_is_one() {
-        let (queue, mut waiting) = export::queue(8, ServerMetrics::new().spans);
-        let sampler = Sampler { ratio: 0.0, is_parent_based: true };
-        let watch = Watch::new(sampler, Arc::new(Spans::new(queue)));
-        let is_observed = tower::service_fn(|_: Request<()>| {
-            let is_observed = observe::current().is_some();
-            let response = Response::builder().header("is-observed", is_observed.to_string());
-            std::future::ready(response.body(tonic::body::Body::empty()))
-        });
-        let mut service = WatchLayer { watch }.layer(is_observed);
-        for (flags, expected) in [("00", "false"), ("01", "true")] {
-            let response = service.call(request(flags)).await.expect("answers");
-            assert_eq!(response.headers()["is-observed"], expected);
-            assert_eq!(response.headers().contains_key(TRACERESPONSE), expected == "true");
+    fn watch(ratio: f64) -> (Watch, tokio::sync::mpsc::Receiver<opentelemetry_sdk::trace::SpanData>) {
+        let (queue, waiting) = export::queue(8, ServerMetrics::new().spans);
+        (Watch::new(Sampler { ratio, is_parent_based: true }, Arc::new(Spans::new(queue))), waiting)
+    }
+
+    fn answer() -> Response<axum::body::Body> {
+        Response::new(axum::body::Body::from("unread"))
+    }
+
+    #[test]
+    fn only_a_request_that_is_sampled_is_observed_and_its_span_is_one() {
+        let (watch, mut waiting) = watch(0.0);
+        for (flags, is_sampled) in [("00", false), ("01", true)] {
+            let watched = watch.begin(&request("/a/b", Some(flags)));
+            assert_eq!(watched.observer().is_some(), is_sampled);
+            let answer = watched.answered(answer());
+            assert_eq!(answer.headers().contains_key(TRACERESPONSE), is_sampled);
         }
         let span = waiting.try_recv().expect("the second one was sampled, and dropped before its end");
         assert_eq!(span.name, "a/b");
         assert!(span.attributes.iter().any(|attribute| attribute.key.as_str() == "error.type"), "{span:?}");
         assert!(waiting.try_recv().is_err(), "and no other");
+    }
+
+    #[test]
+    fn probes_are_recorded_only_where_they_ask_for_it() {
+        let (watch, _waiting) = watch(1.0);
+        let path = "/grpc.health.v1.Health/Check";
+        assert!(watch.begin(&request(path, None)).observer().is_none());
+        assert!(watch.begin(&request(path, Some("01"))).observer().is_some());
+        assert!(watch.begin(&request("/a/b", None)).observer().is_some());
     }
 }
