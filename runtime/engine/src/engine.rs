@@ -7,6 +7,7 @@ mod reload;
 pub use http::HttpRequest;
 pub use reload::Reloaded;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
