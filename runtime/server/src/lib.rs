@@ -17,16 +17,19 @@ mod error;
 mod front;
 mod identity;
 mod listen;
+mod metrics;
 mod readiness;
 mod receive;
 mod secrets;
 mod serve;
 mod status;
+mod telemetry;
 mod transport;
 
 pub use error::ServeError;
 pub use listen::Reserved;
 pub use serve::{Drained, Reload, Server};
+pub use telemetry::{FLUSH_LIMIT, Telemetry, TelemetryError};
 pub use transport::TlsError;
 
 /// Every API over HTTP.

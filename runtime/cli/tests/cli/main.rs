@@ -3,6 +3,7 @@
 mod applications;
 mod artifacts;
 mod bench;
+mod collector;
 mod door;
 mod drain;
 mod embed;
@@ -10,12 +11,17 @@ mod environment;
 #[cfg(target_os = "linux")]
 mod faults;
 mod libraries;
+mod logs;
 mod models;
+mod observability;
 mod pod;
 #[cfg(target_os = "linux")]
 mod reload;
+mod probes;
+mod promql;
 mod run;
 mod serve;
 mod support;
 mod tenants;
 mod tls;
+mod traces;

@@ -372,3 +372,32 @@ fn mistakes_in_who_may_connect_are_located_and_explained() {
         assert_eq!(parse(&text).expect_err(&text).to_string(), message, "{text}");
     }
 }
+
+#[test]
+fn telemetry_is_bounded_printed_and_read_back() {
+    let text = r#"
+        [telemetry]
+        otlp = "https://collector:4317"
+        ca_file = "ca.pem"
+        sample_ratio = 0.1
+        service_name = "edge"
+        resource = { "deployment.environment.name" = "production" }
+    "#;
+    let config = parse(text).expect("valid");
+    assert_eq!(config.telemetry.ca_file.as_deref(), Some(Path::new("etc/ca.pem")));
+    assert_eq!((config.telemetry.sample_ratio, config.telemetry.service_name.as_str()), (0.1, "edge"));
+    let printed = config.to_toml().replace("etc/", "");
+    assert_eq!(parse(&printed).expect("valid"), config);
+    for (table, expected) in [
+        ("otlp = \"collector:4317\"", "telemetry.otlp `collector:4317` has no http:// or https://"),
+        ("otlp = \"https://c:4317\"", "name its certificates with telemetry.ca_file"),
+        ("sample_ratio = 1.5", "telemetry.sample_ratio is 1.5; it can be 0 to 1"),
+        ("queued_spans = 0", "telemetry.queued_spans is 0; it can be 512 to 1000000"),
+        ("service_name = \"\"", "telemetry.service_name must have 1 to 256 characters"),
+        ("resource = { \"service.name\" = \"x\" }", "write it as telemetry.service_name"),
+        ("sampling = 1", "unknown field `sampling`"),
+    ] {
+        let error = parse(&format!("[telemetry]\n{table}\n")).expect_err(table);
+        assert!(error.starts_with("etc/wisp.toml:") && error.contains(expected), "{error}");
+    }
+}

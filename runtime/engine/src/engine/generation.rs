@@ -63,8 +63,7 @@ impl Generation {
             reports.push(report);
         }
         let brought = Brought::new(store, metrics.scheduler.clone());
-        let place =
-            Place { image, host: &host, home: store.home(), models: &models, brought: &brought, metrics };
+        let place = Place { image, host: &host, home: store.home(), models: &models, brought: &brought, metrics };
         let deployments = start_deployments(&config, &place)?;
         Ok(Self {
             door: Door::before(&deployments),
