@@ -9,6 +9,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use wisp_engine::Engine;
 
+use crate::console;
+
 /// What Prometheus is told the figures are written in.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -30,7 +32,8 @@ pub(crate) async fn serve(
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state(Admin { engine, draining });
+        .with_state(Admin { engine: engine.clone(), draining })
+        .merge(console::routes(engine));
     axum::serve(listener, router).with_graceful_shutdown(closing.cancelled_owned()).await
 }
 

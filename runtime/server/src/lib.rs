@@ -11,6 +11,7 @@
 mod admin;
 mod applications;
 mod connection;
+mod console;
 mod deadline;
 mod door;
 mod embed;
