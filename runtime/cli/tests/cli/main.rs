@@ -3,6 +3,9 @@
 mod applications;
 mod artifacts;
 mod bench;
+mod browser;
+mod console;
+mod console_page;
 mod door;
 mod embed;
 mod environment;

@@ -10,7 +10,9 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use wisp_core::Kinded;
-use wisp_engine::{BatchShare, EmbedRequest, EmbedResponse, Engine, EngineError, GuestKind, PlacementReport, RequestTimes};
+use wisp_engine::{
+    BatchShare, EmbedRequest, EmbedResponse, Engine, EngineError, GuestKind, PlacementReport, RequestTimes,
+};
 
 use super::routes::{Console, Problem};
 use crate::status::http_status;

@@ -2,7 +2,7 @@
 
 import { element, say, shape } from "./dom.js";
 import { GAP_MS, SPAN_MS } from "./figures.js";
-import { clock, joined } from "./format.js";
+import { clock, joined, short } from "./format.js";
 
 const HEIGHT = 148;
 const MARGIN = { top: 10, right: 10, bottom: 20, left: 48 };
@@ -81,7 +81,7 @@ export class Chart {
       const y = Math.round(this.y(this.end * part)) + 0.5;
       return [
         shape("line", { class: part === 0 ? "base" : "grid", x1: MARGIN.left, x2: right, y1: y, y2: y }),
-        shape("text", { x: MARGIN.left - 8, y: y + 3.5, "text-anchor": "end" }, joined(this.format(this.end * part))),
+        shape("text", { x: MARGIN.left - 8, y: y + 3.5, "text-anchor": "end" }, short(this.format(this.end * part))),
       ];
     });
     const minutes = [5, 4, 3, 2, 1, 0].map((minute) => shape("text", {

@@ -1,20 +1,20 @@
 // Every deployment: its guest, what that may use, whether it can answer, and how often it has.
 
 import { byId, element, say } from "./dom.js";
-import { bytes, count, joined, seconds } from "./format.js";
+import { bytes, count, seconds, short } from "./format.js";
 
 const COLUMNS = ["Deployment", "Guest", "Models", "Limits", "Answered", "Failed", "Starts", "Alive"];
 
 const LIMITS = [
-  ["memory_bytes", "memory", (value) => joined(bytes(value))],
-  ["wall_ms", "time", (value) => joined(seconds(value / 1000))],
+  ["memory_bytes", "memory", (value) => short(bytes(value))],
+  ["wall_ms", "time", (value) => short(seconds(value / 1000))],
   ["instances", "instances", count],
   ["fuel", "fuel", count],
-  ["tensor_bytes", "tensors", (value) => joined(bytes(value))],
-  ["hostcall_bytes", "a host call", (value) => joined(bytes(value))],
+  ["tensor_bytes", "tensors", (value) => short(bytes(value))],
+  ["hostcall_bytes", "a host call", (value) => short(bytes(value))],
   ["handles", "handles", count],
   ["table_elements", "table elements", count],
-  ["log_bytes", "log", (value) => joined(bytes(value))],
+  ["log_bytes", "log", (value) => short(bytes(value))],
 ];
 // The first limits are what a person asks for; the others open on demand.
 const LIMITS_SHOWN = 4;
@@ -67,7 +67,7 @@ class Row {
   }
 }
 
-const about = ({ kind, wasm_bytes, route }) => [kind, joined(bytes(wasm_bytes)), route ? `at ${route}` : null].filter(Boolean).join(", ");
+const about = ({ kind, wasm_bytes, route }) => [kind, short(bytes(wasm_bytes)), route ? `at ${route}` : null].filter(Boolean).join(", ");
 
 const models = (grants) => (grants.length === 0 ? element("span", { class: "detail", text: "none" })
   : element("ul", { class: "grants" }, grants.map(({ alias, model }) =>

@@ -41,6 +41,9 @@ export const bytes = (value) => {
 
 export const share = (value) => (isNumber(value) ? [number(value * 100), "%"] : [NOTHING, ""]);
 
+// For values that stand still: without zeros that say nothing.
+export const short = ([value, unit]) => joined([value.replace(/\.0+$|(\.\d*?[1-9])0+$/, "$1"), unit]);
+
 // Both in one text.
 export const joined = ([value, unit]) => (unit ? `${value}\u202f${unit}` : value);
 
@@ -58,7 +61,7 @@ export const age = (milliseconds) => {
 };
 
 // The time of day, to the second.
-export const clock = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+export const clock = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 
 // "1 case", "24 cases".
 export const plural = (value, one, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`;
