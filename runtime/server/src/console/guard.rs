@@ -7,18 +7,22 @@
 
 use std::net::IpAddr;
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::uri::{Authority, Uri};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use wisp_engine::Engine;
 
 use super::routes::Problem;
+use crate::admin::may_administer;
+use crate::transport::Peer;
 
-/// Refuses requests whose `Host` is a name that somebody else may own.
+/// Refuses requests whose `Host` is a name that somebody else may own. Over TLS the certificate has vouched for the name.
 pub(super) async fn own_host(request: Request, next: Next) -> Response {
+    let is_encrypted = request.extensions().get::<Peer>().is_some_and(|peer| peer.is_encrypted);
     let host = host(request.uri(), request.headers());
-    match host.as_ref().is_some_and(is_nobodys_name) {
+    match is_encrypted || host.as_ref().is_some_and(is_nobodys_name) {
         true => next.run(request).await,
         false => {
             let problem = "the console is opened by an address or as localhost, not by a name that others could point at \
@@ -38,6 +42,15 @@ pub(super) async fn same_origin(request: Request, next: Next) -> Response {
             let problem = "this is answered to the console's own page only, not to pages of other origins";
             (StatusCode::FORBIDDEN, Problem::new(problem)).into_response()
         }
+    }
+}
+
+/// Lets in whom the engine knows as an administrator, where it knows any; the page asks for the token.
+pub(super) async fn administrators(State(engine): State<Engine>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match may_administer(&engine, &parts) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(refusal) => refusal,
     }
 }
 

@@ -5,16 +5,19 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use tonic::{Code, Status};
 use wisp_core::Kinded;
 use wisp_engine::{
     BatchShare, EmbedRequest, EmbedResponse, Engine, EngineError, GuestKind, PlacementReport, RequestTimes,
 };
 
 use super::routes::{Console, Problem};
+use crate::identity;
 use crate::status::http_status;
 
 /// Texts at one time: more make no matrix that can be read.
@@ -84,15 +87,20 @@ struct Batch {
 
 impl Offer {
     pub(super) fn of(engine: &Engine) -> Self {
-        let embedders = engine.deployments().filter(|deployment| deployment.kind == GuestKind::Embedder);
+        let embedders = engine.deployments().into_iter().filter(|deployment| deployment.kind == GuestKind::Embedder);
         Self { texts_limit: TEXTS_LIMIT, embed: embedders.map(|deployment| deployment.name).collect() }
     }
 }
 
 pub(super) async fn embed(
     State(Console { engine, .. }): State<Console>,
+    parts: Parts,
     question: Result<Json<Question>, JsonRejection>,
 ) -> Response {
+    let tenant = match identity::tenant(&engine, &parts.headers, &parts.extensions) {
+        Ok(tenant) => tenant,
+        Err(status) => return stranger(&status),
+    };
     let question = match question {
         Ok(Json(question)) => question,
         Err(rejection) => return (rejection.status(), Problem::new(rejection.body_text())).into_response(),
@@ -104,11 +112,21 @@ pub(super) async fn embed(
     }
     let mut request = EmbedRequest::texts(question.texts);
     request.deployment = question.deployment.filter(|name| !name.is_empty());
+    request.tenant = Some(tenant);
     request.deadline = Some(Instant::now() + ANSWER_LIMIT);
     match engine.embed(request).await {
         Ok(response) => Json(Answer::from(&response)).into_response(),
         Err(error) => refusal(&error),
     }
+}
+
+/// Who asks is not known, or may not.
+fn stranger(status: &Status) -> Response {
+    let code = match status.code() {
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        _ => StatusCode::FORBIDDEN,
+    };
+    (code, Problem::new(status.message())).into_response()
 }
 
 /// What the engine says, word for word.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
@@ -29,6 +29,7 @@ pub(crate) fn routes(engine: Engine) -> Router {
         .route("/api/figures", get(figures::figures))
         .route("/api/embed", post(playground::embed))
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .layer(from_fn_with_state(engine.clone(), guard::administrators))
         .layer(from_fn(guard::same_origin))
         .with_state(Console { engine, since: Instant::now() });
     let routes = Router::new()

@@ -127,12 +127,13 @@ struct Limits {
 }
 
 pub(super) async fn status(State(Console { engine, .. }): State<Console>) -> Response {
+    let models = engine.models();
     let status = Status {
         version: env!("CARGO_PKG_VERSION"),
         build: if cfg!(debug_assertions) { "debug" } else { "release" },
         platform: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
-        models: engine.models().iter().map(Model::from).collect(),
-        deployments: engine.deployments().map(Deployment::from).collect(),
+        models: models.iter().map(Model::from).collect(),
+        deployments: engine.deployments().into_iter().map(Deployment::from).collect(),
         limits: engine.limits(),
         playground: playground::Offer::of(&engine),
     };

@@ -42,9 +42,11 @@ const request = async (path, options, limitMs) => {
       if (token === sent) await askForToken(sent !== null);
       continue;
     }
-    const body = await response.json().catch(() => null);
-    if (response.ok && body !== null) return body;
-    throw new Refusal(response.status, body?.error ?? `the server answered with status ${response.status}`, body?.retry_after_ms);
+    const text = await response.text();
+    const isJson = response.headers.get("content-type")?.startsWith("application/json");
+    const body = isJson ? JSON.parse(text) : { error: text.trim() };
+    if (response.ok && isJson) return body;
+    throw new Refusal(response.status, body.error || `the server answered with status ${response.status}`, body.retry_after_ms);
   }
 };
 
