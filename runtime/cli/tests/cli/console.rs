@@ -168,3 +168,34 @@ fn pages_of_others_are_told_nothing() {
     }
     server.stop_cleanly();
 }
+
+#[test]
+fn where_there_are_administrators_the_console_is_theirs() {
+    let test = "where_there_are_administrators_the_console_is_theirs";
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["operator", "both"] {
+        std::fs::write(folder.path().join(name), format!("token of {name}\n").replace(' ', "-")).expect("writes");
+    }
+    let config = folder.path().join("wisp.toml");
+    let text = "[tenants.operator]\ntoken_file = \"operator\"\nscopes = [\"admin\"]\n\
+                [tenants.both]\ntoken_file = \"both\"\nscopes = [\"infer\", \"admin\"]\n";
+    std::fs::write(&config, text).expect("writes");
+    let config = config.display().to_string();
+    let Some(server) = Server::start_with_admin(test, &["--config", &config]) else { return };
+    let message = json!({ "texts": ["a"] });
+    for (token, figures, embed) in [
+        ("", 401, 401),
+        ("Bearer nobody", 401, 401),
+        ("Bearer token-of-operator", 200, 403),
+        ("Bearer token-of-both", 200, 200),
+    ] {
+        let headers = [("authorization", token)];
+        let headers = if token.is_empty() { &[][..] } else { &headers[..] };
+        assert_eq!(send(&server, "/", headers, "").status, 200, "the page itself tells nothing");
+        assert_eq!(send(&server, "/api/status", headers, "").status, figures, "{token}");
+        assert_eq!(send(&server, "/api/figures", headers, "").status, figures, "{token}");
+        let answer = ask(&server, headers, &message);
+        assert_eq!(answer.status, embed, "{token}: {}", answer.body);
+    }
+    server.stop_cleanly();
+}

@@ -80,7 +80,7 @@ struct Placement {
 #[derive(Serialize)]
 struct Batch {
     inferences: u32,
-    rows: u32,
+    rows: u64,
     tokens: u64,
     padded_tokens: u64,
 }

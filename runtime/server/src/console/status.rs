@@ -167,6 +167,7 @@ impl<'a> From<&'a ModelInfo> for Model<'a> {
 impl From<&Verdict> for Proof {
     fn from(verdict: &Verdict) -> Self {
         let detail = match verdict {
+            Verdict::Proven { max_error: 0.0 } => "equal to the last bit".to_owned(),
             Verdict::Proven { max_error } => format!("largest error {max_error:.1e}"),
             Verdict::Refused { reason } => reason.clone(),
         };

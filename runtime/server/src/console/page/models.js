@@ -42,7 +42,7 @@ const candidates = ({ candidates, reason, name }) => {
   return element("div", { class: "choice" },
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Speed of ${name} by precision` },
       element("table", { class: "speeds" },
-        element("thead", {}, element("tr", {}, ["Precision", "One row", "Rows together", "A row, batched"].map((text) => element("th", { scope: "col", text })))),
+        element("thead", {}, element("tr", {}, ["Precision", "File", "One row", "Rows together", "A row, batched"].map((text) => element("th", { scope: "col", text })))),
         element("tbody", {}, rows))),
     isDisturbed ? element("p", { class: "note", text: "* other programs ran during this measurement; the next start repeats it" }) : null,
     element("details", {}, element("summary", { text: "Why this choice, in the engine's words" }), element("p", { class: "words", text: reason })));
@@ -51,16 +51,17 @@ const candidates = ({ candidates, reason, name }) => {
 const perRow = ({ batch_us, rows }) => batch_us / rows;
 
 const row = ({ precision, file, speed, refused, is_chosen }, slowest) => {
-  const name = element("th", { scope: "row", title: file }, element("span", { class: "precision", text: precision }),
+  const name = element("th", { scope: "row" }, element("span", { class: "precision", text: precision }),
     is_chosen ? element("span", { class: "chosen", text: "in service" }) : null);
+  const source = element("td", { class: "file", text: file });
   const properties = { data: { chosen: String(is_chosen) } };
   if (speed === null) {
-    return element("tr", properties, name, element("td", { colspan: "3", class: "refused", text: refused ?? "proven; not measured" }));
+    return element("tr", properties, name, source, element("td", { colspan: "3", class: "refused", text: refused ?? "proven; not measured" }));
   }
   const time = (us) => joined(seconds(us / 1e6)) + (speed.is_disturbed ? "\u202f*" : "");
   const bar = element("span", { class: "bar", "aria-hidden": "true" });
   bar.style.setProperty("--share", perRow(speed) / slowest);
-  return element("tr", properties, name,
+  return element("tr", properties, name, source,
     element("td", { text: time(speed.single_us) }),
     element("td", { text: speed.rows > 1 ? `${speed.rows} in ${time(speed.batch_us)}` : "alone only" }),
     element("td", { class: "with-bar" }, element("span", { text: time(perRow(speed)) }), bar));

@@ -109,7 +109,7 @@ const matrix = (texts, { similarity, tokens }) => {
     element("th", { scope: "row", title: `${texts[index]} (${plural(tokens[index], "token")})` },
       element("span", { class: "index", text: String(index + 1) }), element("span", { class: "text", text: texts[index] })),
     row.map((value) => {
-      const cell = element("td", { text: value.toFixed(2).replace("-", "−") });
+      const cell = element("td", { text: value.toFixed(2).replace(/^-0\.00$/, "0.00").replace("-", "−") });
       cell.style.setProperty("--heat-share", `${Math.round(Math.max(value, 0) * 100)}%`);
       return cell;
     })));
