@@ -37,23 +37,25 @@ const request = async (path, options, limitMs) => {
       redirect: "error",
       signal: AbortSignal.timeout(limitMs),
     });
-    if (response.status === 401) {
-      // Another request may have brought a token meanwhile.
-      if (token === sent) await askForToken(sent !== null);
-      continue;
-    }
     const text = await response.text();
     const isJson = response.headers.get("content-type")?.startsWith("application/json");
     const body = isJson ? JSON.parse(text) : { error: text.trim() };
+    // Who may not even look needs another token; who may not do one thing is told so.
+    if (response.status === 401 || (response.status === 403 && options.method === "GET" && sent !== null)) {
+      // Another request may have brought a token meanwhile.
+      if (token === sent) await askForToken(sent === null ? null : body.error);
+      continue;
+    }
     if (response.ok && isJson) return body;
     throw new Refusal(response.status, body.error || `the server answered with status ${response.status}`, body.retry_after_ms);
   }
 };
 
-const askForToken = (wasWrong) => {
+// `problem` is what the server said of the last token; null where there was none.
+const askForToken = (problem) => {
   asking ??= new Promise((resolve) => {
     const [dialog, form, input] = [byId("token-dialog"), byId("token-form"), byId("token")];
-    if (wasWrong) say(byId("token-reason"), "The server did not accept this token. Enter an administrator's token.");
+    if (problem !== null) say(byId("token-reason"), `This token was not accepted: ${problem}`);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       token = input.value.trim();
