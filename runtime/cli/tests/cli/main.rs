@@ -7,6 +7,7 @@ mod browser;
 mod console;
 mod console_page;
 mod door;
+mod drain;
 mod embed;
 mod environment;
 #[cfg(target_os = "linux")]
@@ -14,7 +15,10 @@ mod faults;
 mod libraries;
 mod models;
 mod pod;
+#[cfg(target_os = "linux")]
+mod reload;
 mod run;
 mod serve;
 mod support;
 mod tenants;
+mod tls;
