@@ -34,8 +34,8 @@ const LABEL_EXAMPLES = {
   labels: "mechanical fault\nelectrical fault\nquestion about lunch\naccess request",
 };
 
-// A picture travels as base64 in a message of at most 256 KiB.
-const PICTURE_LIMIT_BYTES = 180 << 10;
+// A picture travels as base64 in a message that the server bounds.
+const PICTURE_LIMIT_BYTES = 5 << 20;
 
 export class Playground {
   // Shows what can be tried on this server.
@@ -146,40 +146,36 @@ const facts = ({ placement, dimensions, tokens = [], batch }) => {
   return element("p", { class: "note", text: told.filter(Boolean).join(" · ") });
 };
 
-// `deployments` are { name, takes_text, takes_image, takes_labels }.
 const classification = (deployments) => {
-  const chosen = chooser(deployments.map(({ name }) => name), "classify-deployment");
+  const chosen = chooser(deployments, "classify-deployment");
   const text = element("textarea", { rows: "3", spellcheck: "false" });
   const labels = element("textarea", { rows: "4", spellcheck: "false" });
   const file = element("input", { type: "file", accept: "image/*" });
   [text.value, labels.value] = [LABEL_EXAMPLES.text, LABEL_EXAMPLES.labels];
-  const fields = {
-    takes_text: field("Text", text, "classify-text"),
-    takes_labels: field("Labels, one a line", labels, "classify-labels"),
-    takes_image: field("Picture", file, "classify-image"),
-  };
-  const current = () => deployments.find(({ name }) => name === chosen.select.value);
-  const adapt = () => Object.entries(fields).forEach(([key, node]) => { node.hidden = !current()[key]; });
-  chosen.select.addEventListener("change", adapt);
-  adapt();
   const ask = async () => {
-    const { name, takes_text, takes_image, takes_labels } = current();
-    const picture = takes_image ? file.files[0] : undefined;
-    const answer = await post("/api/classify", {
-      deployment: name,
-      text: takes_text && picture === undefined ? text.value : undefined,
-      image: picture === undefined ? undefined : await base64(picture),
-      labels: takes_labels ? lines(labels) : undefined,
-    });
+    const picture = file.files[0];
+    const input = picture === undefined ? { text: text.value } : { image: await base64(picture) };
+    const answer = await post("/api/classify", { deployment: chosen.select.value, labels: lines(labels), ...input });
     return [bars(answer.labels), stages(answer), facts(answer)];
   };
-  return panel({ title: "Classification", action: "Classify", ask, fields: [chosen.field, ...Object.values(fields)] });
+  return panel({
+    title: "Classification", action: "Classify", ask,
+    fields: [
+      chosen.field,
+      field("Text", text, "classify-text"),
+      field("Labels, one a line; none for those of the model", labels, "classify-labels"),
+      field("Picture, in place of the text", file, "classify-image"),
+    ],
+  });
 };
 
 const base64 = async (picture) => {
   if (picture.size > PICTURE_LIMIT_BYTES) throw new Error(`the picture has ${count(picture.size)} bytes; at most ${count(PICTURE_LIMIT_BYTES)} are sent from here`);
   const bytes = new Uint8Array(await picture.arrayBuffer());
-  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  const characters = [];
+  // In parts: the arguments of a call are bounded.
+  for (let start = 0; start < bytes.length; start += 0x8000) characters.push(String.fromCharCode(...bytes.subarray(start, start + 0x8000)));
+  return btoa(characters.join(""));
 };
 
 const bars = (labels) => element("dl", { class: "label-bars" }, labels.map(({ label, score }) => {
