@@ -67,6 +67,8 @@ pub struct ServerConfig {
     pub http: Option<SocketAddr>,
     /// Where metrics and health checks over HTTP listen; `None` for nowhere.
     pub admin: Option<SocketAddr>,
+    /// Whether clients may send tensors to a model by its name, without a guest. Off, only deployments answer.
+    pub bare_models: bool,
     /// Bounds of requests.
     pub limits: RequestLimits,
 }
@@ -222,6 +224,7 @@ impl Default for ServerConfig {
             grpc: loopback(50051),
             http: Some(loopback(8080)),
             admin: Some(loopback(9090)),
+            bare_models: true,
             limits: RequestLimits::default(),
         }
     }

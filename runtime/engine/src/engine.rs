@@ -1,6 +1,7 @@
 //! The engine itself: started from a configuration, asked for embeddings, drained.
 
 mod http;
+mod infer;
 
 pub use http::HttpRequest;
 
@@ -17,6 +18,7 @@ use wisp_scheduler::{Admission, Announced, Caller, Lane, Origin, Permit, Tenant}
 use crate::brought::Brought;
 use crate::deployment::{Deployment, DeploymentHealth, Place};
 use crate::door::Door;
+use crate::endpoint::Endpoints;
 use crate::metrics::{Answered, Metrics, RefusalStage};
 use crate::model::Models;
 use crate::request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
@@ -40,6 +42,7 @@ pub struct Engine {
 struct Shared {
     deployments: BTreeMap<String, Deployment>,
     models: Vec<ModelInfo>,
+    endpoints: Endpoints,
     limits: RequestLimits,
     admission: Admission,
     door: Door,
@@ -98,12 +101,15 @@ impl Engine {
             Place { image, host: &host, home: store.home(), models: &models, brought: &brought, metrics: &metrics };
         let deployments = start_deployments(&config, &place)?;
         metrics.loaded(&reports);
+        let bare = if config.server.bare_models { models } else { BTreeMap::new() };
+        let endpoints = Endpoints::of(&deployments, &bare, &metrics);
         let limits = config.server.limits;
         let shared = Shared {
-            door: Door::before(&deployments),
+            door: Door::before(&deployments, &endpoints),
             routes: http::routes(&deployments)?,
             deployments,
             models: reports,
+            endpoints,
             admission: Admission::new(limits.inflight_requests as usize),
             tenants,
             metrics,

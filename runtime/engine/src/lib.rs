@@ -27,10 +27,12 @@ mod cgroup;
 mod config;
 mod deployment;
 mod door;
+mod endpoint;
 mod engine;
 mod error;
 mod estimate;
 mod import;
+mod infer;
 mod instances;
 mod libraries;
 mod metrics;
@@ -53,9 +55,11 @@ pub use config::{
     SessionsChoice, TenantConfig, TrustConfig,
 };
 pub use deployment::{DeploymentHealth, DeploymentInfo};
+pub use endpoint::{EMBEDDINGS_OUTPUT, Endpoint, EndpointKind, TEXTS_INPUT, TOKEN_COUNTS_OUTPUT};
 pub use engine::{Engine, HttpRequest};
 pub use error::{EngineError, StartError};
 pub use import::{ImportError, ImportRequest, Imported, import};
+pub use infer::{InferRequest, InferResponse, InferTensor, InputError, ValueSpec, ValueType, Values};
 pub use libraries::{devices, is_bundled, probe_backend, use_probe_program};
 pub use metrics::RefusalStage;
 pub use model::{ModelInfo, ProvenFile, Warmed, prove_model, warm_model};
@@ -71,7 +75,7 @@ pub use room::ModelNeed;
 pub use tenants::ANONYMOUS;
 pub use trust::TrustError;
 pub use wisp_host::{
-    AotCache, CallError, Captured, CodeFile, GuestBody, GuestBodyError, GuestKind, HostConfig, HostError, HttpGrant,
+    AotCache, CallError, Captured, CodeFile, EmbedOptions, GuestBody, GuestBodyError, GuestKind, HostConfig, HostError, HttpGrant,
     InheritError, ProgramEnd, Streams, TensorTypes, WrittenIn, check_node_cache, compile as compile_guest,
     forget_environment, kind_of as guest_kind, take_sealed,
 };

@@ -1,5 +1,6 @@
 //! Figures of requests, for Prometheus; those of queues and batches come from the scheduler.
 
+mod infer;
 mod refusal;
 
 use std::sync::{Mutex, PoisonError};
@@ -18,6 +19,7 @@ use wisp_host::CallError;
 use wisp_scheduler::{RejectReason, ScheduleError, SchedulerMetrics};
 
 use crate::{EngineError, ModelInfo};
+pub(crate) use infer::ModelMetrics;
 use refusal::RefusalSeconds;
 pub use refusal::RefusalStage;
 

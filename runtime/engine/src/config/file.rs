@@ -63,6 +63,7 @@ struct Server {
     http: Option<Spanned<String>>,
     /// An address, or `"off"`.
     admin: Option<Spanned<String>>,
+    bare_models: Option<bool>,
     limits: Option<Spanned<RequestLimits>>,
 }
 
@@ -231,6 +232,7 @@ impl Checker<'_> {
             grpc: self.keep(grpc, defaults.grpc),
             http: self.keep(http, defaults.http),
             admin: self.keep(admin, defaults.admin),
+            bare_models: server.bare_models.unwrap_or(defaults.bare_models),
             limits,
         }
     }

@@ -42,6 +42,7 @@ struct PrintedServer<'a> {
     grpc: String,
     http: String,
     admin: String,
+    bare_models: bool,
     limits: &'a RequestLimits,
 }
 
@@ -116,6 +117,7 @@ pub(super) fn print(config: &Config) -> String {
         grpc: config.server.grpc.to_string(),
         http: listener(config.server.http),
         admin: listener(config.server.admin),
+        bare_models: config.server.bare_models,
         limits: &config.server.limits,
     };
     let models = config

@@ -1,0 +1,183 @@
+//! Tensors by name: to the guest of a deployment, or to a model without one.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use wisp_core::{NamedTensor, Tensor};
+use wisp_scheduler::{Caller, Origin};
+
+use super::{Engine, Shared, report};
+use crate::endpoint::{
+    BareModel, EMBEDDINGS_OUTPUT, LIMIT_WITHOUT_GUEST, TEXTS_INPUT, TOKEN_COUNTS_OUTPUT, Target,
+};
+use crate::infer::InputError;
+use crate::{
+    EmbedRequest, EmbedResponse, Endpoint, EngineError, InferRequest, InferResponse, InferTensor, RequestTimes,
+    ValueType, Values,
+};
+
+impl Engine {
+    /// Sends tensors to a deployment or a model. Dropping the future cancels the request wherever it is.
+    ///
+    /// # Errors
+    /// [`EngineError`]; its [`kind`](wisp_core::Kinded::kind) says what a caller can do about it.
+    pub async fn infer(&self, request: InferRequest) -> Result<InferResponse, EngineError> {
+        let shared = &*self.shared;
+        let arrived_at = Instant::now();
+        let target = shared.target(&request.name).inspect_err(|error| shared.metrics.failed_inference("", error))?;
+        let Target { endpoint, model } = target;
+        let Some(model) = model else {
+            let request = embed_request(endpoint, request);
+            let request = request.inspect_err(|error| shared.metrics.failed_inference(&endpoint.name, error))?;
+            return Ok(answer(endpoint, self.embed(request).await?));
+        };
+        let answer = self.infer_bare(endpoint, model, request, arrived_at).await;
+        match &answer {
+            Ok(answer) => model.metrics.answered(answer.times.total),
+            Err(error) => shared.metrics.failed_inference(&endpoint.name, error),
+        }
+        answer
+    }
+
+    /// Everything that tensors can be sent to, in the order of the names.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<Arc<Endpoint>> {
+        let shared = &*self.shared;
+        shared.endpoints.iter().map(|target| Arc::clone(&target.endpoint)).collect()
+    }
+
+    /// What this deployment or model takes and gives.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownEndpoint`].
+    pub fn endpoint(&self, name: &str) -> Result<Arc<Endpoint>, EngineError> {
+        let shared = &*self.shared;
+        Ok(Arc::clone(&shared.target(name)?.endpoint))
+    }
+
+    /// Why this deployment or model cannot answer now; `None` when it can.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownEndpoint`].
+    pub fn endpoint_problem(&self, name: &str) -> Result<Option<String>, EngineError> {
+        let shared = &*self.shared;
+        let target = shared.target(name)?;
+        if self.is_draining() {
+            return Ok(Some(EngineError::Draining.to_string()));
+        }
+        Ok(match &target.model {
+            Some(model) => model.problem(),
+            None => shared.deployments.get(name).and_then(|deployment| deployment.health().problem),
+        })
+    }
+
+    /// Whether the engine refuses requests because it shuts down.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        let shared = &*self.shared;
+        shared.is_draining.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    async fn infer_bare(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        model: &BareModel,
+        request: InferRequest,
+        arrived_at: Instant,
+    ) -> Result<InferResponse, EngineError> {
+        let shared = &*self.shared;
+        let InferRequest { inputs, deadline, lane, tenant, .. } = request;
+        let tenant = tenant.unwrap_or_else(|| shared.tenants.anonymous().clone());
+        let _permit = self.admit(lane, &tenant)?;
+        let inputs = tensors(endpoint, inputs).map_err(EngineError::Input)?;
+        model.check_size(&inputs).map_err(EngineError::Input)?;
+        let end = arrived_at + LIMIT_WITHOUT_GUEST;
+        let deadline = deadline.map_or(end, |deadline| deadline.min(end));
+        let caller = Caller { lane, tenant, origin: Origin::default() };
+        let inferred = model.granted.queue.infer(inputs, &caller, Some(deadline), None).await;
+        let inferred = inferred.map_err(EngineError::Inference)?;
+        let times = RequestTimes {
+            queue: inferred.times.queue,
+            gather: inferred.times.gather,
+            infer: inferred.times.infer,
+            total: arrived_at.elapsed(),
+            ..RequestTimes::default()
+        };
+        let outputs = inferred.outputs.into_iter();
+        Ok(InferResponse {
+            endpoint: Arc::clone(endpoint),
+            outputs: outputs.map(|it| InferTensor { name: it.name, values: Values::Numbers(it.tensor) }).collect(),
+            times,
+            share: inferred.share,
+            placement: Some(report(&model.granted)),
+        })
+    }
+}
+
+impl Shared {
+    fn target(&self, name: &str) -> Result<&Target, EngineError> {
+        self.endpoints.get(name).ok_or_else(|| EngineError::UnknownEndpoint {
+            name: name.chars().take(128).collect(),
+            available: self.endpoints.names(),
+        })
+    }
+}
+
+/// Tensors for a guest as the request that it knows.
+fn embed_request(endpoint: &Endpoint, request: InferRequest) -> Result<EmbedRequest, EngineError> {
+    let InferRequest { name, inputs, options, deadline, lane, tenant } = request;
+    let texts = texts(endpoint, inputs).map_err(EngineError::Input)?;
+    Ok(EmbedRequest { deployment: Some(name), texts, options, deadline, lane, tenant })
+}
+
+/// The one input of a guest that embeds.
+fn texts(endpoint: &Endpoint, inputs: Vec<InferTensor>) -> Result<Vec<String>, InputError> {
+    let (name, mut texts) = (TEXTS_INPUT.to_owned(), None);
+    for input in inputs {
+        if input.name != TEXTS_INPUT {
+            let (endpoint, expected) = (endpoint.name.clone(), endpoint.input_names());
+            return Err(InputError::Unknown { endpoint, name: input.name, expected });
+        }
+        if texts.is_some() {
+            return Err(InputError::Duplicate { name });
+        }
+        let Values::Strings { shape, elements } = input.values else {
+            return Err(InputError::Type { endpoint: endpoint.name.clone(), name, expected: ValueType::String });
+        };
+        if !matches!(shape[..], [_] | [_, 1]) {
+            return Err(InputError::TextShape { name, actual: shape });
+        }
+        let read = elements.into_iter().enumerate().map(|(index, text)| {
+            String::from_utf8(text.into()).map_err(|_| InputError::NotUtf8 { index })
+        });
+        texts = Some(read.collect::<Result<Vec<_>, _>>()?);
+    }
+    texts.ok_or_else(|| {
+        let (endpoint, expected) = (endpoint.name.clone(), endpoint.input_names());
+        InputError::Missing { endpoint, name, expected }
+    })
+}
+
+/// The inputs of a model, as far as they are numbers.
+fn tensors(endpoint: &Endpoint, inputs: Vec<InferTensor>) -> Result<Vec<NamedTensor>, InputError> {
+    let tensors = inputs.into_iter().map(|InferTensor { name, values }| match values {
+        Values::Numbers(tensor) => Ok(NamedTensor { name, tensor }),
+        Values::Strings { .. } | Values::Counts(_) => Err(match endpoint.input(&name) {
+            Some(spec) => InputError::Type { endpoint: endpoint.name.clone(), name, expected: spec.value_type },
+            None => InputError::Unknown { endpoint: endpoint.name.clone(), name, expected: endpoint.input_names() },
+        }),
+    });
+    tensors.collect()
+}
+
+/// The vectors of a guest as tensors.
+fn answer(endpoint: &Arc<Endpoint>, embedded: EmbedResponse) -> InferResponse {
+    let EmbedResponse { values, dimensions, token_counts, times, share, placement } = embedded;
+    let shape = [values.len().checked_div(dimensions).unwrap_or(0), dimensions];
+    let vectors = Tensor::from_slice(&shape, &values).expect("the host has checked that values are rows of dimensions");
+    let outputs = vec![
+        InferTensor { name: EMBEDDINGS_OUTPUT.to_owned(), values: Values::Numbers(vectors) },
+        InferTensor { name: TOKEN_COUNTS_OUTPUT.to_owned(), values: Values::Counts(token_counts) },
+    ];
+    InferResponse { endpoint: Arc::clone(endpoint), outputs, times, share, placement }
+}

@@ -1,0 +1,61 @@
+//! The readers of the protocol for whoever feeds them arbitrary bytes: an error, or tensors that read back as they were written.
+
+use bytes::Bytes;
+use prost::Message;
+use wisp_proto::inference::ModelInferRequest;
+
+use super::contents;
+use super::grpc::read_inputs;
+use super::json;
+use super::rest::read;
+use super::tensors::{Head, WireTensor};
+use super::written::Written;
+
+/// Reads the bytes of a `ModelInferRequest`, and how many inputs it has.
+///
+/// # Errors
+/// What is wrong with the message or with an input.
+///
+/// # Panics
+/// When an input does not read back as it was written: a fault of the readers.
+#[doc(hidden)]
+pub fn decode_message(bytes: &[u8]) -> Result<usize, String> {
+    let message = ModelInferRequest::decode(Bytes::copy_from_slice(bytes)).map_err(|error| error.to_string())?;
+    let inputs = read_inputs(message.inputs, message.raw_input_contents).map_err(|error| error.to_string())?;
+    inputs.iter().for_each(check);
+    Ok(inputs.len())
+}
+
+/// Reads the body of a REST request whose JSON has `json_length` bytes, and how many inputs it has.
+///
+/// # Errors
+/// What is wrong with the body or with an input.
+///
+/// # Panics
+/// As [`decode_message`].
+#[doc(hidden)]
+pub fn decode_body(bytes: &[u8], json_length: Option<usize>) -> Result<usize, String> {
+    let (_, inputs) = read(Bytes::copy_from_slice(bytes), json_length).map_err(|error| error.to_string())?;
+    inputs.iter().for_each(check);
+    Ok(inputs.len())
+}
+
+/// A tensor that was read has the elements that its shape says, and comes back from each of its forms.
+pub(super) fn check(tensor: &WireTensor) {
+    let head = || {
+        let head = Head::read(&tensor.name, tensor.datatype.name(), &tensor.wire_shape());
+        head.expect("a tensor that was read has a head that can be read")
+    };
+    let raw = head().with_raw(tensor.to_raw()).expect("the raw form of a tensor can be read");
+    assert_eq!(raw, *tensor, "raw");
+    if let Some(typed) = contents::encode(tensor) {
+        let typed = contents::decode(head(), typed).expect("the typed form of a tensor can be read");
+        assert_eq!(typed, *tensor, "typed");
+    }
+    if let Ok(written) = Written::of(tensor) {
+        let text = serde_json::to_vec(&written).expect("elements can be written");
+        let flat = serde_json::from_slice(&text).expect("elements can be read");
+        let json = json::decode(head(), flat).expect("the JSON form of a tensor can be read");
+        assert_eq!(json, *tensor, "JSON");
+    }
+}

@@ -1,0 +1,151 @@
+//! The REST twin of the protocol: the same requests as JSON, with binary tensors behind it where a client wants them.
+
+mod body;
+mod infer;
+
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+use wisp_engine::Engine;
+use wisp_proto::inference as oip;
+
+use super::call::find;
+use super::error::OipError;
+use super::repository::{self, Change, Indexed};
+use super::metadata;
+use body::read_body;
+
+pub(crate) use body::read;
+
+/// A model in a path, and perhaps its version.
+#[derive(Deserialize)]
+pub(crate) struct Named {
+    model: String,
+    #[serde(default)]
+    version: String,
+}
+
+/// `POST /v2/repository/index`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct IndexRequest {
+    ready: bool,
+    repository_name: String,
+}
+
+type Answered<T> = Result<Json<T>, OipError>;
+
+/// The routes, all below `/v2`.
+pub(crate) fn routes(engine: Engine) -> Router {
+    let limit = DefaultBodyLimit::max(engine.limits().message_bytes);
+    let mut router = Router::new()
+        .route("/v2", get(server))
+        .route("/v2/health/live", get(|| async { Json(json!({ "live": true })) }))
+        .route("/v2/health/ready", get(server_ready))
+        .route("/v2/repository/index", post(index))
+        .route("/v2/repository/models/{model}/load", post(load))
+        .route("/v2/repository/models/{model}/unload", post(unload));
+    for model in ["/v2/models/{model}", "/v2/models/{model}/versions/{version}"] {
+        router = router
+            .route(model, get(model_metadata))
+            .route(&format!("{model}/ready"), get(model_ready))
+            .route(&format!("{model}/config"), get(model_config))
+            .route(&format!("{model}/infer"), post(infer::infer));
+    }
+    router.layer(limit).with_state(engine)
+}
+
+async fn server() -> impl IntoResponse {
+    let (name, version) = (metadata::SERVER, metadata::server_version());
+    Json(json!({ "name": name, "version": version, "extensions": metadata::EXTENSIONS }))
+}
+
+/// 400 where it is not ready: the protocol wants a status of the 400s.
+async fn server_ready(State(engine): State<Engine>) -> impl IntoResponse {
+    let ready = metadata::is_server_ready(&engine);
+    (status_of_readiness(ready), Json(json!({ "ready": ready })))
+}
+
+async fn model_ready(State(engine): State<Engine>, Path(named): Path<Named>) -> Result<Response, OipError> {
+    find(&engine, &named.model, &named.version)?;
+    let problem = engine.endpoint_problem(&named.model)?;
+    let status = status_of_readiness(problem.is_none());
+    let mut body = json!({ "name": named.model, "ready": problem.is_none() });
+    if let Some(problem) = problem {
+        body["error"] = problem.into();
+    }
+    Ok((status, Json(body)).into_response())
+}
+
+fn status_of_readiness(is_ready: bool) -> StatusCode {
+    if is_ready { StatusCode::OK } else { StatusCode::BAD_REQUEST }
+}
+
+async fn model_metadata(State(engine): State<Engine>, Path(named): Path<Named>) -> Answered<serde_json::Value> {
+    let endpoint = find(&engine, &named.model, &named.version)?;
+    let model = metadata::model(&endpoint);
+    let tensors = |tensors: Vec<oip::model_metadata_response::TensorMetadata>| -> Vec<_> {
+        let tensor = |it: oip::model_metadata_response::TensorMetadata| {
+            json!({ "name": it.name, "datatype": it.datatype, "shape": it.shape })
+        };
+        tensors.into_iter().map(tensor).collect()
+    };
+    Ok(Json(json!({
+        "name": model.name,
+        "versions": model.versions,
+        "platform": model.platform,
+        "inputs": tensors(model.inputs),
+        "outputs": tensors(model.outputs),
+        "properties": endpoint.properties,
+    })))
+}
+
+async fn model_config(State(engine): State<Engine>, Path(named): Path<Named>) -> Answered<serde_json::Value> {
+    let endpoint = find(&engine, &named.model, &named.version)?;
+    let config = metadata::config(&endpoint);
+    let type_name = |number| oip::DataType::try_from(number).unwrap_or_default().as_str_name();
+    let inputs = config.input.iter().map(|it| tensor_config(&it.name, type_name(it.data_type), &it.dims));
+    let outputs = config.output.iter().map(|it| tensor_config(&it.name, type_name(it.data_type), &it.dims));
+    let mut body = json!({
+        "name": config.name,
+        "platform": config.platform,
+        "backend": config.backend,
+        "max_batch_size": config.max_batch_size,
+        "input": inputs.collect::<Vec<_>>(),
+        "output": outputs.collect::<Vec<_>>(),
+    });
+    if config.scheduling_choice.is_some() {
+        body["dynamic_batching"] = json!({});
+    }
+    Ok(Json(body))
+}
+
+fn tensor_config(name: &str, data_type: &str, dims: &[i64]) -> serde_json::Value {
+    json!({ "name": name, "data_type": data_type, "dims": dims })
+}
+
+async fn index(
+    State(engine): State<Engine>,
+    headers: HeaderMap,
+    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+) -> Answered<Vec<Indexed>> {
+    let body = read_body(&engine, &headers, body)?;
+    let request: IndexRequest = match body.is_empty() {
+        true => IndexRequest::default(),
+        false => serde_json::from_slice(&body).map_err(|error| OipError::Body(format!("the body: {error}")))?,
+    };
+    repository::index(&engine, &request.repository_name, request.ready).map(Json)
+}
+
+async fn load(State(engine): State<Engine>, Path(named): Path<Named>) -> Answered<serde_json::Value> {
+    repository::change(&engine, "", &named.model, Change::Load).map(|()| Json(json!({})))
+}
+
+async fn unload(State(engine): State<Engine>, Path(named): Path<Named>) -> Answered<serde_json::Value> {
+    repository::change(&engine, "", &named.model, Change::Unload).map(|()| Json(json!({})))
+}
