@@ -11,7 +11,7 @@ use wisp_scheduler::HealthState;
 use crate::deployment::Deployment;
 use crate::infer::InputError;
 use crate::metrics::{Metrics, ModelMetrics};
-use crate::{ValueSpec, ValueType};
+use crate::{EngineError, ValueSpec, ValueType};
 
 /// The input of deployments that embed: texts, `[n]` or `[n, 1]`.
 pub const TEXTS_INPUT: &str = "texts";
@@ -166,8 +166,15 @@ impl Endpoints {
         Self { all }
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&Target> {
-        self.all.get(name)
+    /// Who answers under this name.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownEndpoint`].
+    pub(crate) fn named(&self, name: &str) -> Result<&Target, EngineError> {
+        self.all.get(name).ok_or_else(|| EngineError::UnknownEndpoint {
+            name: name.chars().take(128).collect(),
+            available: self.names(),
+        })
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Target> {
@@ -179,7 +186,7 @@ impl Endpoints {
         self.all.values().filter_map(|target| Some(&target.model.as_ref()?.granted))
     }
 
-    pub(crate) fn names(&self) -> String {
+    fn names(&self) -> String {
         let names: Vec<_> = self.all.keys().map(|name| format!("`{name}`")).collect();
         if names.is_empty() { "nothing that takes tensors".to_owned() } else { names.join(", ") }
     }

@@ -10,6 +10,7 @@ mod environment;
 mod faults;
 mod libraries;
 mod models;
+mod oip;
 mod pod;
 mod run;
 mod serve;

@@ -6,7 +6,9 @@ use tokio::time::Instant;
 use wisp_core::{NamedTensor, Tensor};
 use wisp_scheduler::{Caller, Origin};
 
-use super::{Engine, Shared, report};
+use super::generation::Generation;
+use super::{Engine, report};
+use crate::deployment::Deployment;
 use crate::endpoint::{
     BareModel, EMBEDDINGS_OUTPUT, LIMIT_WITHOUT_GUEST, TEXTS_INPUT, TOKEN_COUNTS_OUTPUT, Target,
 };
@@ -22,19 +24,20 @@ impl Engine {
     /// # Errors
     /// [`EngineError`]; its [`kind`](wisp_core::Kinded::kind) says what a caller can do about it.
     pub async fn infer(&self, request: InferRequest) -> Result<InferResponse, EngineError> {
-        let shared = &*self.shared;
         let arrived_at = Instant::now();
-        let target = shared.target(&request.name).inspect_err(|error| shared.metrics.failed_inference("", error))?;
-        let Target { endpoint, model } = target;
+        let generation = self.shared.generation();
+        let metrics = &self.shared.metrics;
+        let target = generation.endpoints.named(&request.name);
+        let Target { endpoint, model } = target.inspect_err(|error| metrics.failed_inference("", error))?;
         let Some(model) = model else {
-            let request = embed_request(endpoint, request);
-            let request = request.inspect_err(|error| shared.metrics.failed_inference(&endpoint.name, error))?;
-            return Ok(answer(endpoint, self.embed(request).await?));
+            let deployment = generation.deployment(Some(&request.name))?;
+            let answer = self.infer_with_guest(&generation, deployment, endpoint, request, arrived_at).await;
+            return answer.inspect_err(|error| metrics.failed(Some(&deployment.metrics), error));
         };
-        let answer = self.infer_bare(endpoint, model, request, arrived_at).await;
+        let answer = self.infer_bare(&generation, endpoint, model, request, arrived_at).await;
         match &answer {
             Ok(answer) => model.metrics.answered(answer.times.total),
-            Err(error) => shared.metrics.failed_inference(&endpoint.name, error),
+            Err(error) => metrics.failed_inference(&endpoint.name, error),
         }
         answer
     }
@@ -42,8 +45,7 @@ impl Engine {
     /// Everything that tensors can be sent to, in the order of the names.
     #[must_use]
     pub fn endpoints(&self) -> Vec<Arc<Endpoint>> {
-        let shared = &*self.shared;
-        shared.endpoints.iter().map(|target| Arc::clone(&target.endpoint)).collect()
+        self.shared.generation().endpoints.iter().map(|target| Arc::clone(&target.endpoint)).collect()
     }
 
     /// What this deployment or model takes and gives.
@@ -51,8 +53,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::UnknownEndpoint`].
     pub fn endpoint(&self, name: &str) -> Result<Arc<Endpoint>, EngineError> {
-        let shared = &*self.shared;
-        Ok(Arc::clone(&shared.target(name)?.endpoint))
+        Ok(Arc::clone(&self.shared.generation().endpoints.named(name)?.endpoint))
     }
 
     /// Why this deployment or model cannot answer now; `None` when it can.
@@ -60,34 +61,47 @@ impl Engine {
     /// # Errors
     /// [`EngineError::UnknownEndpoint`].
     pub fn endpoint_problem(&self, name: &str) -> Result<Option<String>, EngineError> {
-        let shared = &*self.shared;
-        let target = shared.target(name)?;
+        let generation = self.shared.generation();
+        let target = generation.endpoints.named(name)?;
         if self.is_draining() {
             return Ok(Some(EngineError::Draining.to_string()));
         }
         Ok(match &target.model {
             Some(model) => model.problem(),
-            None => shared.deployments.get(name).and_then(|deployment| deployment.health().problem),
+            None => generation.deployment(Some(name))?.health().problem,
         })
     }
 
     /// Whether the engine refuses requests because it shuts down.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        let shared = &*self.shared;
-        shared.is_draining.load(std::sync::atomic::Ordering::SeqCst)
+        self.shared.is_draining.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    async fn infer_with_guest(
+        &self,
+        generation: &Generation,
+        deployment: &Deployment,
+        endpoint: &Arc<Endpoint>,
+        request: InferRequest,
+        arrived_at: Instant,
+    ) -> Result<InferResponse, EngineError> {
+        let InferRequest { name, inputs, options, deadline, lane, tenant } = request;
+        let texts = texts(endpoint, inputs).map_err(EngineError::Input)?;
+        let request = EmbedRequest { deployment: Some(name), texts, options, deadline, lane, tenant };
+        Ok(answer(endpoint, self.embed_with(generation, deployment, request, arrived_at).await?))
     }
 
     async fn infer_bare(
         &self,
+        generation: &Generation,
         endpoint: &Arc<Endpoint>,
         model: &BareModel,
         request: InferRequest,
         arrived_at: Instant,
     ) -> Result<InferResponse, EngineError> {
-        let shared = &*self.shared;
         let InferRequest { inputs, deadline, lane, tenant, .. } = request;
-        let tenant = tenant.unwrap_or_else(|| shared.tenants.anonymous().clone());
+        let tenant = tenant.unwrap_or_else(|| generation.tenants.anonymous().clone());
         let _permit = self.admit(lane, &tenant)?;
         let inputs = tensors(endpoint, inputs).map_err(EngineError::Input)?;
         model.check_size(&inputs).map_err(EngineError::Input)?;
@@ -112,22 +126,6 @@ impl Engine {
             placement: Some(report(&model.granted)),
         })
     }
-}
-
-impl Shared {
-    fn target(&self, name: &str) -> Result<&Target, EngineError> {
-        self.endpoints.get(name).ok_or_else(|| EngineError::UnknownEndpoint {
-            name: name.chars().take(128).collect(),
-            available: self.endpoints.names(),
-        })
-    }
-}
-
-/// Tensors for a guest as the request that it knows.
-fn embed_request(endpoint: &Endpoint, request: InferRequest) -> Result<EmbedRequest, EngineError> {
-    let InferRequest { name, inputs, options, deadline, lane, tenant } = request;
-    let texts = texts(endpoint, inputs).map_err(EngineError::Input)?;
-    Ok(EmbedRequest { deployment: Some(name), texts, options, deadline, lane, tenant })
 }
 
 /// The one input of a guest that embeds.

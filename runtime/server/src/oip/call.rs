@@ -25,7 +25,7 @@ pub(crate) struct Ask {
 /// Who asks.
 #[derive(Clone, Debug)]
 pub(crate) struct Who {
-    pub(crate) tenant: Option<Tenant>,
+    pub(crate) tenant: Tenant,
     /// When the client stops waiting, as the transport knows it.
     pub(crate) deadline: Option<Instant>,
     pub(crate) arrived_at: Instant,
@@ -60,7 +60,7 @@ pub(crate) async fn call(engine: &Engine, ask: Ask, who: &Who) -> Result<Answer,
         options: wishes.options,
         deadline: who.deadline.into_iter().chain(timeout).min(),
         lane: wishes.lane,
-        tenant: who.tenant.clone(),
+        tenant: Some(who.tenant.clone()),
     };
     match engine.infer(request).await {
         Ok(response) => Ok(answer(response, &outputs)),

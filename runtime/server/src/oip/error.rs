@@ -1,8 +1,8 @@
 //! Why a request of the protocol is not answered, for both of its transports.
 
 use axum::response::{IntoResponse, Response};
-use http::HeaderValue;
-use http::header::RETRY_AFTER;
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
 use tonic::{Code, Status};
 use wisp_core::{ErrorKind, Kinded};
 use wisp_engine::EngineError;
@@ -46,8 +46,8 @@ pub(crate) enum OipError {
     NotJson { name: String, reason: &'static str },
     #[error("{0}")]
     Unsupported(String),
-    #[error("{0}")]
-    Unauthenticated(String),
+    #[error("{}", .0.message())]
+    Identity(Status),
 }
 
 impl Kinded for OipError {
@@ -59,7 +59,7 @@ impl Kinded for OipError {
             Self::Version { .. } => ErrorKind::NotFound,
             Self::Unsupported(_) | Self::NotJson { .. } => ErrorKind::Unsupported,
             Self::BodyTooLarge { .. } => ErrorKind::TooLarge,
-            Self::Unauthenticated(_) => ErrorKind::PermissionDenied,
+            Self::Identity(_) => ErrorKind::PermissionDenied,
             _ => ErrorKind::InvalidArgument,
         }
     }
@@ -70,7 +70,7 @@ impl OipError {
     pub(crate) fn status(&self) -> Status {
         match self {
             Self::Engine(error) => status::status(error),
-            Self::Unauthenticated(message) => Status::new(Code::Unauthenticated, message),
+            Self::Identity(status) => status.clone(),
             other => Status::new(status::code(other.kind()), other.to_string()),
         }
     }
@@ -79,12 +79,13 @@ impl OipError {
 impl IntoResponse for OipError {
     /// As REST says it: `{"error": MESSAGE}`.
     fn into_response(self) -> Response {
-        let status = match self {
-            Self::Unauthenticated(_) => http::StatusCode::UNAUTHORIZED,
-            ref other => status::http_status(other.kind()),
-        };
+        let is_unknown = matches!(&self, Self::Identity(status) if status.code() == Code::Unauthenticated);
+        let status = if is_unknown { StatusCode::UNAUTHORIZED } else { status::http_status(self.kind()) };
         let body = axum::Json(serde_json::json!({ "error": self.to_string() }));
         let mut response = (status, body).into_response();
+        if is_unknown {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Self::Engine(error) = &self
             && let Some(wait) = error.retry_after()
         {

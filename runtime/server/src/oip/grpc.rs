@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
-use wisp_engine::Engine;
+use wisp_engine::{Engine, Tenant};
 use wisp_proto::inference as oip;
 use wisp_proto::inference::grpc_inference_service_server::GrpcInferenceService;
 
@@ -59,12 +59,14 @@ impl GrpcInferenceService for OpenInference {
         &self,
         request: Request<oip::ModelMetadataRequest>,
     ) -> Answered<oip::ModelMetadataResponse> {
+        tenant(&self.engine, &request)?;
         let oip::ModelMetadataRequest { name, version } = request.into_inner();
         let endpoint = find(&self.engine, &name, &version).map_err(|error| error.status())?;
         Ok(Response::new(metadata::model(&endpoint)))
     }
 
     async fn model_config(&self, request: Request<oip::ModelConfigRequest>) -> Answered<oip::ModelConfigResponse> {
+        tenant(&self.engine, &request)?;
         let oip::ModelConfigRequest { name, version } = request.into_inner();
         let endpoint = find(&self.engine, &name, &version).map_err(|error| error.status())?;
         Ok(Response::new(oip::ModelConfigResponse { config: Some(metadata::config(&endpoint)) }))
@@ -85,6 +87,7 @@ impl GrpcInferenceService for OpenInference {
         &self,
         request: Request<oip::RepositoryIndexRequest>,
     ) -> Answered<oip::RepositoryIndexResponse> {
+        tenant(&self.engine, &request)?;
         let oip::RepositoryIndexRequest { repository_name, ready } = request.into_inner();
         let lines = repository::index(&self.engine, &repository_name, ready).map_err(|error| error.status())?;
         let models = lines.into_iter().map(|line| oip::repository_index_response::ModelIndex {
@@ -198,8 +201,11 @@ fn who<T>(engine: &Engine, request: &Request<T>) -> Result<Who, Status> {
         Some(arrived) => Ok(Who { tenant: arrived.tenant.clone(), deadline, arrived_at: arrived.at }),
         // The door lets pass what it does not know, for the reason to be told here.
         None => {
-            let tenant = identity::tenant(engine, request.metadata().as_ref())?;
-            Ok(Who { tenant, deadline, arrived_at: Instant::now() })
+            Ok(Who { tenant: tenant(engine, request)?, deadline, arrived_at: Instant::now() })
         }
     }
+}
+
+fn tenant<T>(engine: &Engine, request: &Request<T>) -> Result<Tenant, Status> {
+    identity::tenant(engine, request.metadata().as_ref(), request.extensions())
 }

@@ -3,7 +3,8 @@
 mod body;
 mod infer;
 
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -11,13 +12,14 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
-use wisp_engine::Engine;
+use wisp_engine::{Engine, Tenant};
 use wisp_proto::inference as oip;
 
 use super::call::find;
 use super::error::OipError;
 use super::repository::{self, Change, Indexed};
 use super::metadata;
+use crate::identity;
 use body::read_body;
 
 pub(crate) use body::read;
@@ -29,6 +31,9 @@ pub(crate) struct Named {
     #[serde(default)]
     version: String,
 }
+
+/// The tenant that a request is served for.
+pub(crate) struct Known(Tenant);
 
 /// `POST /v2/repository/index`.
 #[derive(Default, Deserialize)]
@@ -60,6 +65,14 @@ pub(crate) fn routes(engine: Engine) -> Router {
     router.layer(limit).with_state(engine)
 }
 
+impl FromRequestParts<Engine> for Known {
+    type Rejection = OipError;
+
+    async fn from_request_parts(parts: &mut Parts, engine: &Engine) -> Result<Self, OipError> {
+        identity::tenant(engine, &parts.headers, &parts.extensions).map(Self).map_err(OipError::Identity)
+    }
+}
+
 async fn server() -> impl IntoResponse {
     let (name, version) = (metadata::SERVER, metadata::server_version());
     Json(json!({ "name": name, "version": version, "extensions": metadata::EXTENSIONS }))
@@ -86,7 +99,7 @@ fn status_of_readiness(is_ready: bool) -> StatusCode {
     if is_ready { StatusCode::OK } else { StatusCode::BAD_REQUEST }
 }
 
-async fn model_metadata(State(engine): State<Engine>, Path(named): Path<Named>) -> Answered<serde_json::Value> {
+async fn model_metadata(State(engine): State<Engine>, _: Known, Path(named): Path<Named>) -> Answered<serde_json::Value> {
     let endpoint = find(&engine, &named.model, &named.version)?;
     let model = metadata::model(&endpoint);
     let tensors = |tensors: Vec<oip::model_metadata_response::TensorMetadata>| -> Vec<_> {
@@ -105,7 +118,7 @@ async fn model_metadata(State(engine): State<Engine>, Path(named): Path<Named>) 
     })))
 }
 
-async fn model_config(State(engine): State<Engine>, Path(named): Path<Named>) -> Answered<serde_json::Value> {
+async fn model_config(State(engine): State<Engine>, _: Known, Path(named): Path<Named>) -> Answered<serde_json::Value> {
     let endpoint = find(&engine, &named.model, &named.version)?;
     let config = metadata::config(&endpoint);
     let type_name = |number| oip::DataType::try_from(number).unwrap_or_default().as_str_name();
@@ -131,6 +144,7 @@ fn tensor_config(name: &str, data_type: &str, dims: &[i64]) -> serde_json::Value
 
 async fn index(
     State(engine): State<Engine>,
+    _: Known,
     headers: HeaderMap,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Answered<Vec<Indexed>> {

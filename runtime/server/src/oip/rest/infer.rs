@@ -8,9 +8,8 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use wisp_engine::Engine;
 
-use super::Named;
+use super::{Known, Named};
 use super::body::{AnswerBody, JSON_LENGTH_HEADER, OutputBody, RequestBody, json_length, read, read_body};
-use crate::identity;
 use crate::oip::VERSION;
 use crate::oip::call::{Answer, Ask, Who, call, find};
 use crate::oip::error::OipError;
@@ -23,13 +22,12 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Computes one request.
 pub(crate) async fn infer(
     State(engine): State<Engine>,
+    Known(tenant): Known,
     Path(named): Path<Named>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, OipError> {
     let arrived_at = Instant::now();
-    let tenant = identity::tenant(&engine, &headers);
-    let tenant = tenant.map_err(|status| OipError::Unauthenticated(status.message().to_owned()))?;
     let who = Who { tenant, deadline: None, arrived_at };
     let body = read_body(&engine, &headers, body)?;
     let endpoint = find(&engine, &named.model, &named.version)?;
