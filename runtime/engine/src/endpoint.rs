@@ -137,10 +137,8 @@ impl Endpoint {
         properties.insert("device", session.placement.device.to_string());
         properties.insert("precision", session.precision.to_string());
         properties.insert("library_version", session.library_version.clone());
-        let kind = EndpointKind::Model {
-            max_rows: if has_rows { rules.max_rows } else { 0 },
-            shares_rows: rules.shares_rows,
-        };
+        let kind =
+            EndpointKind::Model { max_rows: if has_rows { rules.max_rows } else { 0 }, shares_rows: rules.shares_rows };
         Self { name: name.to_owned(), kind, inputs, outputs, properties }
     }
 }

@@ -65,7 +65,8 @@ async fn reloaded(State(admin): State<Admin>, request: Parts) -> Response {
         Ok(Ok(Reloaded { added, removed, changed, ignored })) => {
             let told = [("added", added), ("removed", removed), ("changed", changed)];
             let told = told.map(|(what, names)| format!("{what}: {}\n", names.join(", "))).concat();
-            let restart = if ignored.is_empty() { String::new() } else { format!("after a restart: {}\n", ignored.join(", ")) };
+            let restart =
+                if ignored.is_empty() { String::new() } else { format!("after a restart: {}\n", ignored.join(", ")) };
             (StatusCode::OK, told + &restart).into_response()
         }
         Ok(Err(reason)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{reason}\n")).into_response(),

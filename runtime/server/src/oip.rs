@@ -21,7 +21,7 @@ mod written;
 use wisp_engine::Engine;
 use wisp_proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 
-pub use fuzzing::{decode_message, decode_body};
+pub use fuzzing::{decode_body, decode_message};
 pub(crate) use rest::routes;
 
 /// The version of every deployment and model: what is configured under a name is the only one there.

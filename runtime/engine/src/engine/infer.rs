@@ -9,9 +9,7 @@ use wisp_scheduler::{Caller, Origin};
 use super::generation::Generation;
 use super::{Engine, report};
 use crate::deployment::Deployment;
-use crate::endpoint::{
-    BareModel, EMBEDDINGS_OUTPUT, LIMIT_WITHOUT_GUEST, TEXTS_INPUT, TOKEN_COUNTS_OUTPUT, Target,
-};
+use crate::endpoint::{BareModel, EMBEDDINGS_OUTPUT, LIMIT_WITHOUT_GUEST, TEXTS_INPUT, TOKEN_COUNTS_OUTPUT, Target};
 use crate::infer::InputError;
 use crate::{
     EmbedRequest, EmbedResponse, Endpoint, EngineError, InferRequest, InferResponse, InferTensor, RequestTimes,
@@ -145,9 +143,10 @@ fn texts(endpoint: &Endpoint, inputs: Vec<InferTensor>) -> Result<Vec<String>, I
         if !matches!(shape[..], [_] | [_, 1]) {
             return Err(InputError::TextShape { name, actual: shape });
         }
-        let read = elements.into_iter().enumerate().map(|(index, text)| {
-            String::from_utf8(text.into()).map_err(|_| InputError::NotUtf8 { index })
-        });
+        let read = elements
+            .into_iter()
+            .enumerate()
+            .map(|(index, text)| String::from_utf8(text.into()).map_err(|_| InputError::NotUtf8 { index }));
         texts = Some(read.collect::<Result<Vec<_>, _>>()?);
     }
     texts.ok_or_else(|| {

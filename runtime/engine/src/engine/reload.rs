@@ -37,8 +37,7 @@ impl Engine {
         let shared = &*self.shared;
         let _alone = shared.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let before = shared.current.load_full();
-        let ground =
-            Ground { image: shared.image.as_ref(), store: &shared.store, metrics: &shared.metrics, progress };
+        let ground = Ground { image: shared.image.as_ref(), store: &shared.store, metrics: &shared.metrics, progress };
         let next = Generation::start(config, &ground, Some(&before))?;
         let reloaded = compare(&before.config, &next.config);
         shared.metrics.loaded(&next.reports);
@@ -76,9 +75,7 @@ fn compare(before: &Config, next: &Config) -> Reloaded {
         let models = || new.models.values().map(|grant| &grant.model);
         old != new || models().any(|model| before.models.get(model) != next.models.get(model))
     };
-    let tables = [
-        ("server", before.server != next.server),
-    ];
+    let tables = [("server", before.server != next.server)];
     Reloaded {
         added: next.deployments.keys().filter(|name| !before.deployments.contains_key(*name)).cloned().collect(),
         removed: before.deployments.keys().filter(|name| !next.deployments.contains_key(*name)).cloned().collect(),

@@ -19,12 +19,18 @@ pub(crate) fn decode(head: Head, contents: InferTensorContents) -> Result<WireTe
     }
     match datatype {
         Datatype::Bool => head.with_numbers(contents.bool_contents.into_iter(), |it| Some([u8::from(it)])),
-        Datatype::Int8 => head.with_numbers(contents.int_contents.into_iter(), |it| Some(i8::try_from(it).ok()?.to_le_bytes())),
-        Datatype::Int16 => head.with_numbers(contents.int_contents.into_iter(), |it| Some(i16::try_from(it).ok()?.to_le_bytes())),
+        Datatype::Int8 => {
+            head.with_numbers(contents.int_contents.into_iter(), |it| Some(i8::try_from(it).ok()?.to_le_bytes()))
+        }
+        Datatype::Int16 => {
+            head.with_numbers(contents.int_contents.into_iter(), |it| Some(i16::try_from(it).ok()?.to_le_bytes()))
+        }
         Datatype::Int32 => head.with_numbers(contents.int_contents.into_iter(), |it| Some(it.to_le_bytes())),
         Datatype::Int64 => head.with_numbers(contents.int64_contents.into_iter(), |it| Some(it.to_le_bytes())),
         Datatype::Uint8 => head.with_numbers(contents.uint_contents.into_iter(), |it| Some([u8::try_from(it).ok()?])),
-        Datatype::Uint16 => head.with_numbers(contents.uint_contents.into_iter(), |it| Some(u16::try_from(it).ok()?.to_le_bytes())),
+        Datatype::Uint16 => {
+            head.with_numbers(contents.uint_contents.into_iter(), |it| Some(u16::try_from(it).ok()?.to_le_bytes()))
+        }
         Datatype::Uint32 => head.with_numbers(contents.uint_contents.into_iter(), |it| Some(it.to_le_bytes())),
         Datatype::Uint64 => head.with_numbers(contents.uint64_contents.into_iter(), |it| Some(it.to_le_bytes())),
         Datatype::Fp32 => head.with_numbers(contents.fp32_contents.into_iter(), |it| Some(it.to_le_bytes())),

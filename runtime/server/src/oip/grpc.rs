@@ -44,10 +44,7 @@ impl GrpcInferenceService for OpenInference {
         Ok(Response::new(oip::ModelReadyResponse { ready: problem.is_none() }))
     }
 
-    async fn server_metadata(
-        &self,
-        _: Request<oip::ServerMetadataRequest>,
-    ) -> Answered<oip::ServerMetadataResponse> {
+    async fn server_metadata(&self, _: Request<oip::ServerMetadataRequest>) -> Answered<oip::ServerMetadataResponse> {
         Ok(Response::new(oip::ServerMetadataResponse {
             name: metadata::SERVER.to_owned(),
             version: metadata::server_version().to_owned(),
@@ -104,8 +101,7 @@ impl GrpcInferenceService for OpenInference {
         request: Request<oip::RepositoryModelLoadRequest>,
     ) -> Answered<oip::RepositoryModelLoadResponse> {
         let request = request.into_inner();
-        let changed =
-            repository::change(&self.engine, &request.repository_name, &request.model_name, Change::Load);
+        let changed = repository::change(&self.engine, &request.repository_name, &request.model_name, Change::Load);
         changed.map_err(|error| error.status())?;
         Ok(Response::new(oip::RepositoryModelLoadResponse {}))
     }
@@ -115,8 +111,7 @@ impl GrpcInferenceService for OpenInference {
         request: Request<oip::RepositoryModelUnloadRequest>,
     ) -> Answered<oip::RepositoryModelUnloadResponse> {
         let request = request.into_inner();
-        let changed =
-            repository::change(&self.engine, &request.repository_name, &request.model_name, Change::Unload);
+        let changed = repository::change(&self.engine, &request.repository_name, &request.model_name, Change::Unload);
         changed.map_err(|error| error.status())?;
         Ok(Response::new(oip::RepositoryModelUnloadResponse {}))
     }
@@ -200,9 +195,7 @@ fn who<T>(engine: &Engine, request: &Request<T>) -> Result<Who, Status> {
     match request.extensions().get::<Arrived>() {
         Some(arrived) => Ok(Who { tenant: arrived.tenant.clone(), deadline, arrived_at: arrived.at }),
         // The door lets pass what it does not know, for the reason to be told here.
-        None => {
-            Ok(Who { tenant: tenant(engine, request)?, deadline, arrived_at: Instant::now() })
-        }
+        None => Ok(Who { tenant: tenant(engine, request)?, deadline, arrived_at: Instant::now() }),
     }
 }
 

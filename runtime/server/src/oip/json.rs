@@ -38,7 +38,9 @@ pub(crate) fn decode(head: Head, flat: Flat) -> Result<WireTensor, TensorFault> 
         // Rounding to the nearest is what writing it as a fraction would do.
         (Datatype::Fp32, Flat::Whole(it)) => head.with_numbers(it.into_iter(), |it| Some((it as f32).to_le_bytes())),
         (Datatype::Fp64, Flat::Whole(it)) => head.with_numbers(it.into_iter(), |it| Some((it as f64).to_le_bytes())),
-        (Datatype::Fp32, Flat::Real(it)) => head.with_numbers(it.into_iter(), |it| finite_f32(it).map(f32::to_le_bytes)),
+        (Datatype::Fp32, Flat::Real(it)) => {
+            head.with_numbers(it.into_iter(), |it| finite_f32(it).map(f32::to_le_bytes))
+        }
         (Datatype::Fp64, Flat::Real(it)) => head.with_numbers(it.into_iter(), |it| Some(it.to_le_bytes())),
         (Datatype::Bytes | Datatype::Bool | Datatype::Fp32 | Datatype::Fp64, other) => Err(misplaced(head, &other)),
         (_, Flat::Whole(whole)) => decode_whole(head, whole),

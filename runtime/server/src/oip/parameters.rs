@@ -194,11 +194,8 @@ fn timeout(name: &str, value: &Parameter) -> Result<Option<Duration>, ParameterF
 }
 
 fn unknown(name: &str, endpoint: &Endpoint) -> ParameterFault {
-    let known = if embeds(endpoint) {
-        "normalize, dimensions, truncate, priority and timeout"
-    } else {
-        "priority and timeout"
-    };
+    let known =
+        if embeds(endpoint) { "normalize, dimensions, truncate, priority and timeout" } else { "priority and timeout" };
     let name = name.chars().take(64).collect();
     ParameterFault::Unknown { name, endpoint: endpoint.name.clone(), known: known.to_owned() }
 }
@@ -238,7 +235,11 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         for (name, value, message) in [
-            ("normalise", Parameter::Bool(true), "parameter `normalise` does not exist for `e`; it takes normalize, dimensions, truncate, priority and timeout"),
+            (
+                "normalise",
+                Parameter::Bool(true),
+                "parameter `normalise` does not exist for `e`; it takes normalize, dimensions, truncate, priority and timeout",
+            ),
             ("sequence_id", Parameter::Int(7), "parameter `sequence_id` does not exist"),
             ("normalize", Parameter::Int(1), "parameter `normalize` must be true or false"),
             ("dimensions", Parameter::Int(-1), "parameter `dimensions` must be a whole number of 32 bits"),

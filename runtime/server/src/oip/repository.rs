@@ -47,7 +47,8 @@ pub(crate) fn change(engine: &Engine, repository: &str, model: &str, change: Cha
         Change::Load => "loaded",
         Change::Unload => "unloaded",
     };
-    let message = format!("model `{model}` cannot be {verb} by clients; change the configuration and start the server anew");
+    let message =
+        format!("model `{model}` cannot be {verb} by clients; change the configuration and start the server anew");
     Err(OipError::Unsupported(message))
 }
 

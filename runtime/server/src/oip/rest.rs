@@ -17,8 +17,8 @@ use wisp_proto::inference as oip;
 
 use super::call::find;
 use super::error::OipError;
-use super::repository::{self, Change, Indexed};
 use super::metadata;
+use super::repository::{self, Change, Indexed};
 use crate::identity;
 use body::read_body;
 
@@ -99,13 +99,15 @@ fn status_of_readiness(is_ready: bool) -> StatusCode {
     if is_ready { StatusCode::OK } else { StatusCode::BAD_REQUEST }
 }
 
-async fn model_metadata(State(engine): State<Engine>, _: Known, Path(named): Path<Named>) -> Answered<serde_json::Value> {
+async fn model_metadata(
+    State(engine): State<Engine>,
+    _: Known,
+    Path(named): Path<Named>,
+) -> Answered<serde_json::Value> {
     let endpoint = find(&engine, &named.model, &named.version)?;
     let model = metadata::model(&endpoint);
     let tensors = |tensors: Vec<oip::model_metadata_response::TensorMetadata>| -> Vec<_> {
-        let tensor = |it: oip::model_metadata_response::TensorMetadata| {
-            json!({ "name": it.name, "datatype": it.datatype, "shape": it.shape })
-        };
+        let tensor = |it: oip::model_metadata_response::TensorMetadata| json!({ "name": it.name, "datatype": it.datatype, "shape": it.shape });
         tensors.into_iter().map(tensor).collect()
     };
     Ok(Json(json!({

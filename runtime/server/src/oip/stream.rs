@@ -64,9 +64,7 @@ async fn read(engine: Engine, who: Who, mut requests: Streaming<oip::ModelInferR
 async fn answer(engine: &Engine, request: oip::ModelInferRequest, who: &Who) -> oip::ModelStreamInferResponse {
     let (model_name, id) = (request.model_name.clone(), request.id.clone());
     match infer(engine, request, who).await {
-        Ok(answer) => {
-            oip::ModelStreamInferResponse { error_message: String::new(), infer_response: Some(answer) }
-        }
+        Ok(answer) => oip::ModelStreamInferResponse { error_message: String::new(), infer_response: Some(answer) },
         Err(error) => {
             let model_version = VERSION.to_owned();
             let named = oip::ModelInferResponse { model_name, model_version, id, ..Default::default() };

@@ -87,7 +87,10 @@ async fn the_server_says_what_it_has() {
     let model = client.model_metadata(named(MODEL)).await.expect("answers").into_inner();
     let inputs: Vec<_> = model.inputs.iter().map(|it| (it.name.as_str(), it.datatype.as_str(), &*it.shape)).collect();
     let any = &[-1, -1][..];
-    assert_eq!(inputs, [("input_ids", "INT64", any), ("attention_mask", "INT64", any), ("token_type_ids", "INT64", any)]);
+    assert_eq!(
+        inputs,
+        [("input_ids", "INT64", any), ("attention_mask", "INT64", any), ("token_type_ids", "INT64", any)]
+    );
     assert_eq!(model.properties["precision"], "f32");
     let deployment = client.model_metadata(named("embedder")).await.expect("answers").into_inner();
     assert_eq!((deployment.platform.as_str(), &*deployment.versions), ("wasm", &["1".to_owned()][..]));
@@ -115,21 +118,82 @@ async fn what_is_wrong_with_a_request_is_named() {
         request
     };
     let cases: [(oip::ModelInferRequest, Code, &str); 15] = [
-        (changed(|it| it.model_name = "nobody".to_owned()), Code::NotFound, "model `nobody` does not exist; there is `all-minilm-l6-v2`, `embedder`"),
-        (changed(|it| it.model_version = "2".to_owned()), Code::NotFound, "model `all-minilm-l6-v2` has version 1 only, not `2`; leave the version out, or send 1"),
-        (changed(|it| it.inputs[0].datatype = "INT32".to_owned()), Code::InvalidArgument, "input `input_ids` of shape [2, 12] and INT32 needs 96 bytes, got 192"),
-        (changed(|it| it.inputs[0].datatype = "FP64".to_owned()), Code::InvalidArgument, "input `input_ids` of `all-minilm-l6-v2` must be INT64, got FP64"),
-        (changed(|it| it.inputs[0].datatype = "UINT64".to_owned()), Code::InvalidArgument, "input `input_ids` of `all-minilm-l6-v2` must be INT64, got UINT64"),
-        (changed(|it| it.inputs[0].shape = vec![24]), Code::InvalidArgument, "input `input_ids` must have shape [-1, -1], got [24]"),
-        (changed(|it| it.inputs[0].shape = vec![3, 8]), Code::InvalidArgument, "input `attention_mask` has shape [2, 12], `input_ids` has [3, 8]"),
-        (changed(|it| it.inputs[0].name = "ids".to_owned()), Code::InvalidArgument, "input `ids` does not exist; `all-minilm-l6-v2` takes `input_ids`, `attention_mask`, `token_type_ids`"),
-        (changed(|it| drop((it.inputs.pop(), it.raw_input_contents.pop()))), Code::InvalidArgument, "input `token_type_ids` is missing; the model takes `input_ids`, `attention_mask`, `token_type_ids`"),
-        (changed(|it| drop(it.raw_input_contents.pop())), Code::InvalidArgument, "raw_input_contents has 2 entries for 3 inputs; send one for each input, in the order of the inputs"),
-        (changed(|it| it.raw_input_contents[0] = vec![0xff; 192].into()), Code::InvalidArgument, "input `input_ids` holds -1; the model knows 0 to 30521"),
-        (changed(|it| it.outputs.push(oip::model_infer_request::InferRequestedOutputTensor { name: "logits".to_owned(), ..Default::default() })), Code::InvalidArgument, "output `logits` does not exist; `all-minilm-l6-v2` gives `last_hidden_state`, `sentence_embedding`"),
-        (long_row(), Code::InvalidArgument, "a row of 257 tokens is longer than model `all-minilm-l6-v2` takes; at most 256 fit"),
+        (
+            changed(|it| it.model_name = "nobody".to_owned()),
+            Code::NotFound,
+            "model `nobody` does not exist; there is `all-minilm-l6-v2`, `embedder`",
+        ),
+        (
+            changed(|it| it.model_version = "2".to_owned()),
+            Code::NotFound,
+            "model `all-minilm-l6-v2` has version 1 only, not `2`; leave the version out, or send 1",
+        ),
+        (
+            changed(|it| it.inputs[0].datatype = "INT32".to_owned()),
+            Code::InvalidArgument,
+            "input `input_ids` of shape [2, 12] and INT32 needs 96 bytes, got 192",
+        ),
+        (
+            changed(|it| it.inputs[0].datatype = "FP64".to_owned()),
+            Code::InvalidArgument,
+            "input `input_ids` of `all-minilm-l6-v2` must be INT64, got FP64",
+        ),
+        (
+            changed(|it| it.inputs[0].datatype = "UINT64".to_owned()),
+            Code::InvalidArgument,
+            "input `input_ids` of `all-minilm-l6-v2` must be INT64, got UINT64",
+        ),
+        (
+            changed(|it| it.inputs[0].shape = vec![24]),
+            Code::InvalidArgument,
+            "input `input_ids` must have shape [-1, -1], got [24]",
+        ),
+        (
+            changed(|it| it.inputs[0].shape = vec![3, 8]),
+            Code::InvalidArgument,
+            "input `attention_mask` has shape [2, 12], `input_ids` has [3, 8]",
+        ),
+        (
+            changed(|it| it.inputs[0].name = "ids".to_owned()),
+            Code::InvalidArgument,
+            "input `ids` does not exist; `all-minilm-l6-v2` takes `input_ids`, `attention_mask`, `token_type_ids`",
+        ),
+        (
+            changed(|it| drop((it.inputs.pop(), it.raw_input_contents.pop()))),
+            Code::InvalidArgument,
+            "input `token_type_ids` is missing; the model takes `input_ids`, `attention_mask`, `token_type_ids`",
+        ),
+        (
+            changed(|it| drop(it.raw_input_contents.pop())),
+            Code::InvalidArgument,
+            "raw_input_contents has 2 entries for 3 inputs; send one for each input, in the order of the inputs",
+        ),
+        (
+            changed(|it| it.raw_input_contents[0] = vec![0xff; 192].into()),
+            Code::InvalidArgument,
+            "input `input_ids` holds -1; the model knows 0 to 30521",
+        ),
+        (
+            changed(|it| {
+                it.outputs.push(oip::model_infer_request::InferRequestedOutputTensor {
+                    name: "logits".to_owned(),
+                    ..Default::default()
+                })
+            }),
+            Code::InvalidArgument,
+            "output `logits` does not exist; `all-minilm-l6-v2` gives `last_hidden_state`, `sentence_embedding`",
+        ),
+        (
+            long_row(),
+            Code::InvalidArgument,
+            "a row of 257 tokens is longer than model `all-minilm-l6-v2` takes; at most 256 fit",
+        ),
         (text_request(&[]), Code::InvalidArgument, "the request has no texts; send at least one"),
-        (text_request(&["a text", " "]), Code::InvalidArgument, "text 1 is empty or blank; an embedding of nothing means nothing"),
+        (
+            text_request(&["a text", " "]),
+            Code::InvalidArgument,
+            "text 1 is empty or blank; an embedding of nothing means nothing",
+        ),
     ];
     for (request, code, message) in cases {
         let status = client.model_infer(request).await.expect_err(message);
@@ -180,7 +244,8 @@ async fn models_answer_by_themselves_only_where_they_may() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("wisp.toml");
     std::fs::write(folder.path().join("token"), "s3cret\n").expect("writes");
-    let text = "[server]\nbare_models = false\nauth = { anonymous = false }\n[tenants.search]\ntoken_file = \"token\"\n";
+    let text =
+        "[server]\nbare_models = false\nauth = { anonymous = false }\n[tenants.search]\ntoken_file = \"token\"\n";
     std::fs::write(&config, text).expect("writes");
     let Some(server) = start(test, &["--config", &config.display().to_string()]) else { return };
     let mut client = client(&server).await;

@@ -72,7 +72,8 @@ fn json_and_binary_tensors_are_answered_alike() {
     let client = Client::of(&server.http);
     let texts = GOLDEN.map(|index| real.golden.texts[index].as_str());
 
-    let request = json!({ "id": "7", "inputs": [{ "name": "texts", "shape": [2], "datatype": "BYTES", "data": texts }] });
+    let request =
+        json!({ "id": "7", "inputs": [{ "name": "texts", "shape": [2], "datatype": "BYTES", "data": texts }] });
     let embedded = client.infer("embedder", &request).json();
     assert_eq!((&embedded["id"], &embedded["model_version"]), (&json!("7"), &json!("1")));
     assert_golden(&real, &values(&embedded["outputs"][0]), &GOLDEN);
@@ -80,9 +81,9 @@ fn json_and_binary_tensors_are_answered_alike() {
 
     let shape = [IDS.len(), IDS[0].len()];
     let nested = |elements: &[i64]| elements.chunks(shape[1]).map(<[i64]>::to_vec).collect::<Vec<_>>();
-    let inputs = model_inputs().map(|(name, elements)| {
-        json!({ "name": name, "shape": shape, "datatype": "INT64", "data": nested(&elements) })
-    });
+    let inputs = model_inputs().map(
+        |(name, elements)| json!({ "name": name, "shape": shape, "datatype": "INT64", "data": nested(&elements) }),
+    );
     let wanted = json!([{ "name": "sentence_embedding" }]);
     let computed = client.infer(MODEL, &json!({ "inputs": inputs, "outputs": wanted })).json();
     assert_golden(&real, &values(&computed["outputs"][0]), &GOLDEN);
@@ -122,19 +123,35 @@ fn paths_and_statuses_are_those_of_the_protocol() {
     let unload = client.post(&format!("/repository/models/{MODEL}/unload"), None, b"{}");
     assert!(unload.status >= 400 && unload.error().1.contains(MODEL), "{:?}", unload.error());
 
-    let text = |data: Value| json!({ "inputs": [{ "name": "texts", "shape": [1], "datatype": "BYTES", "data": data }] });
+    let text =
+        |data: Value| json!({ "inputs": [{ "name": "texts", "shape": [1], "datatype": "BYTES", "data": data }] });
     for (answer, status, message) in [
         (client.get("/models/nobody"), 404, "model `nobody` does not exist; there is `all-minilm-l6-v2`, `embedder`"),
-        (client.get("/models/embedder/versions/9/ready"), 404, "model `embedder` has version 1 only, not `9`; leave the version out, or send 1"),
-        (client.infer("embedder", &text(json!([1]))), 400, "input `texts` is BYTES: its data must be strings, not whole numbers"),
+        (
+            client.get("/models/embedder/versions/9/ready"),
+            404,
+            "model `embedder` has version 1 only, not `9`; leave the version out, or send 1",
+        ),
+        (
+            client.infer("embedder", &text(json!([1]))),
+            400,
+            "input `texts` is BYTES: its data must be strings, not whole numbers",
+        ),
         (client.infer("embedder", &text(json!(["a", "b"]))), 400, "input `texts` of shape [1] needs 1 elements, got 2"),
         (client.infer("embedder", &json!({})), 400, "the body: missing field `inputs` at line 1 column 2"),
-        (client.post("/models/embedder/infer", Some(99), b"{}"), 400, "inference-header-content-length says 99, and the body has 2 bytes"),
+        (
+            client.post("/models/embedder/infer", Some(99), b"{}"),
+            400,
+            "inference-header-content-length says 99, and the body has 2 bytes",
+        ),
     ] {
         assert_eq!(answer.error(), (status, message.to_owned()));
     }
     let large = vec![b' '; (16 << 20) + 1];
     let (status, message) = client.post("/models/embedder/infer", None, &large).error();
-    assert_eq!((status, message.as_str()), (413, "the body is larger than 16777216 bytes (server.limits.message_bytes)"));
+    assert_eq!(
+        (status, message.as_str()),
+        (413, "the body is larger than 16777216 bytes (server.limits.message_bytes)")
+    );
     server.stop_cleanly();
 }

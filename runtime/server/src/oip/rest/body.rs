@@ -94,7 +94,9 @@ pub(crate) fn read_body(
 ) -> Result<Bytes, OipError> {
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING).filter(|it| it.as_bytes() != b"identity") {
         let encoding = String::from_utf8_lossy(encoding.as_bytes()).chars().take(32).collect::<String>();
-        return Err(OipError::Unsupported(format!("content-encoding `{encoding}` is not supported; send the body as it is")));
+        return Err(OipError::Unsupported(format!(
+            "content-encoding `{encoding}` is not supported; send the body as it is"
+        )));
     }
     body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => OipError::BodyTooLarge { limit: engine.limits().message_bytes },
@@ -145,7 +147,8 @@ impl InputBody {
             }
             (Some(size), None) => {
                 let size = size.as_u64().and_then(|size| usize::try_from(size).ok());
-                let wrong = || OipError::Body(format!("`{SIZE_PARAMETER}` of input `{name}` must be a number of bytes"));
+                let wrong =
+                    || OipError::Body(format!("`{SIZE_PARAMETER}` of input `{name}` must be a number of bytes"));
                 let size = size.ok_or_else(wrong)?;
                 if size > binary.len() {
                     let left = binary.len();

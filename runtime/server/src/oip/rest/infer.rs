@@ -8,8 +8,8 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use wisp_engine::Engine;
 
-use super::{Known, Named};
 use super::body::{AnswerBody, JSON_LENGTH_HEADER, OutputBody, RequestBody, json_length, read, read_body};
+use super::{Known, Named};
 use crate::oip::VERSION;
 use crate::oip::call::{Answer, Ask, Who, call, find};
 use crate::oip::error::OipError;

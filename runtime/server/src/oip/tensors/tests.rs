@@ -31,7 +31,10 @@ fn a_shape_that_is_none_is_refused_before_any_element() {
     for (shape, message) in [
         (vec![2, -1], "input `x`: shape [2, -1] has an axis below 0; in a request every axis has its length"),
         (vec![i64::MAX, 2], "input `x`: a tensor of shape [9223372036854775807, 2] is too large to address"),
-        (vec![1 << 40, 1 << 40, 0], "input `x`: a tensor of shape [1099511627776, 1099511627776, 0] is too large to address"),
+        (
+            vec![1 << 40, 1 << 40, 0],
+            "input `x`: a tensor of shape [1099511627776, 1099511627776, 0] is too large to address",
+        ),
         (vec![1; 1000], "input `x` has 1000 axes; at most 16 are supported"),
     ] {
         for datatype in Datatype::ALL {
@@ -51,7 +54,10 @@ fn raw_bytes_are_as_many_as_the_shape_needs() {
     }
     assert!(raw(Datatype::Fp32, &[0, 7], &[]).is_ok());
     assert!(raw(Datatype::Fp32, &[], &[0; 4]).is_ok(), "a scalar has one element");
-    assert_eq!(raw(Datatype::Bool, &[2], &[1, 2]).expect_err("2 is neither"), "input `x`: element 1 is no BOOL; 1 is true and 0 is false");
+    assert_eq!(
+        raw(Datatype::Bool, &[2], &[1, 2]).expect_err("2 is neither"),
+        "input `x`: element 1 is no BOOL; 1 is true and 0 is false"
+    );
 }
 
 #[test]
@@ -108,7 +114,11 @@ fn json_is_nested_or_flat_and_of_one_kind() {
     for (datatype, text, message) in [
         (Datatype::Int64, "[1, 2.5]", "input `x` is INT64: its data must be whole numbers, not numbers with fractions"),
         (Datatype::Int64, "[1, \"2\"]", "the data of a tensor mixes whole numbers with strings at line 1 column 7"),
-        (Datatype::Int64, "[1, null]", "invalid type: null, expected numbers, true and false, or strings, in lists at line 1 column 8"),
+        (
+            Datatype::Int64,
+            "[1, null]",
+            "invalid type: null, expected numbers, true and false, or strings, in lists at line 1 column 8",
+        ),
         (Datatype::Uint8, "[256, -1]", "input `x`: element 0 does not fit UINT8"),
         (Datatype::Fp32, "[1.5, 1e300]", "input `x`: element 1 does not fit FP32"),
         (Datatype::Bytes, "[1, 2]", "input `x` is BYTES: its data must be strings, not whole numbers"),
