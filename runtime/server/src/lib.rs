@@ -33,6 +33,6 @@ pub use serve::{Drained, Reload, Server};
 pub use transport::TlsError;
 
 /// Every API over HTTP.
-fn http_routes(engine: &wisp_engine::Engine) -> axum::Router {
-    axum::Router::new().merge(oip::routes(engine.clone()))
+fn http_routes(_engine: &wisp_engine::Engine) -> axum::Router {
+    axum::Router::new()
 }

@@ -18,8 +18,11 @@ mod stream;
 mod tensors;
 mod written;
 
+use axum::extract::FromRef;
 use wisp_engine::Engine;
 use wisp_proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
+
+use crate::Reload;
 
 pub use fuzzing::{decode_body, decode_message};
 pub(crate) use rest::routes;
@@ -27,10 +30,24 @@ pub(crate) use rest::routes;
 /// The version of every deployment and model: what is configured under a name is the only one there.
 const VERSION: &str = "1";
 
-/// The gRPC service over an engine.
-pub(crate) fn service(engine: Engine) -> GrpcInferenceServiceServer<grpc::OpenInference> {
-    let message_bytes = engine.limits().message_bytes;
-    GrpcInferenceServiceServer::new(grpc::OpenInference { engine })
+/// The protocol over an engine, whichever transport carries it.
+#[derive(Clone)]
+pub(crate) struct OpenInference {
+    pub(crate) engine: Engine,
+    /// Puts another configuration into service; `None` where it cannot change.
+    pub(crate) reload: Option<Reload>,
+}
+
+impl FromRef<OpenInference> for Engine {
+    fn from_ref(service: &OpenInference) -> Self {
+        service.engine.clone()
+    }
+}
+
+/// The gRPC service.
+pub(crate) fn service(service: OpenInference) -> GrpcInferenceServiceServer<OpenInference> {
+    let message_bytes = service.engine.limits().message_bytes;
+    GrpcInferenceServiceServer::new(service)
         .max_decoding_message_size(message_bytes)
         // Answers are as large as the limits on requests allow; cutting them off here would lose the work.
         .max_encoding_message_size(usize::MAX)

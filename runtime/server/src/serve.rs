@@ -13,6 +13,7 @@ use wisp_proto::v1::inference_service_server::InferenceServiceServer;
 use crate::embed::Inference;
 use crate::front::Front;
 use crate::listen::{Listening, Reserved};
+use crate::oip::{self, OpenInference};
 use crate::transport::{Certificates, Transport};
 use crate::{ServeError, admin, readiness, secrets};
 
@@ -104,7 +105,9 @@ impl Server {
         // However this function ends, nothing goes on without it.
         let _closes = closing.clone().drop_guard();
         let secrets = secrets::follow(engine.clone(), self.certificates.clone());
-        let front = Front::new(&engine, services(&engine)?.add_service(health_service));
+        let open_inference = OpenInference { engine: engine.clone(), reload: self.reload.clone() };
+        let services = services(&engine)?.add_service(oip::service(open_inference));
+        let front = Front::new(&engine, services.add_service(health_service));
         let serving = self.serve(&front, &draining, &closing);
         let mut serving = std::pin::pin!(serving);
         tokio::select! {
@@ -125,7 +128,9 @@ impl Server {
     /// Every listener, until all of their connections ended.
     async fn serve(self, front: &Front, draining: &CancellationToken, closing: &CancellationToken) {
         let limits = self.engine.limits();
-        let with_http = || front.with_http(&self.engine, crate::http_routes(&self.engine));
+        let open_inference = OpenInference { engine: self.engine.clone(), reload: self.reload.clone() };
+        let routes = crate::http_routes(&self.engine).merge(oip::routes(open_inference));
+        let with_http = || front.with_http(&self.engine, routes.clone());
         let transport = |listening: Listening, front: Front, certificates| {
             Transport::new(listening.listener, front, certificates, limits).serve(closing.clone())
         };
@@ -178,7 +183,7 @@ fn services(engine: &Engine) -> Result<Routes, ServeError> {
         .max_decoding_message_size(engine.limits().message_bytes)
         // Answers are as large as the limits on texts allow; cutting them off here would lose the work.
         .max_encoding_message_size(usize::MAX);
-    let routes = Routes::new(inference).add_service(crate::oip::service(engine.clone()));
+    let routes = Routes::new(inference);
     Ok(routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?))
 }
 

@@ -2,7 +2,7 @@
 
 use tokio::task::JoinSet;
 use wisp_core::{BackendId, ErrorKind, Kinded, Tensor};
-use wisp_engine::{EmbedRequest, EndpointKind, Engine, InferRequest, InferTensor, Values};
+use wisp_engine::{EndpointKind, Engine, InferRequest, InferTensor, Values};
 use wisp_testing::{MODEL, RealModel, cosine};
 
 use crate::support;

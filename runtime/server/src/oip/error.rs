@@ -46,6 +46,8 @@ pub(crate) enum OipError {
     NotJson { name: String, reason: &'static str },
     #[error("{0}")]
     Unsupported(String),
+    #[error("what was in service stays so: {0}")]
+    Load(String),
     #[error("{}", .0.message())]
     Identity(Status),
 }

@@ -13,17 +13,12 @@ use super::parameters::{Parameter, Wishes, check_tensor};
 use super::repository::{self, Change};
 use super::stream::{self, Answers};
 use super::tensors::{Head, WireTensor};
-use super::{VERSION, contents};
+use super::{OpenInference, VERSION, contents};
 use crate::deadline::Deadline;
 use crate::door::Arrived;
 use crate::identity;
 
 type Answered<T> = Result<Response<T>, Status>;
-
-/// The service over an engine.
-pub(crate) struct OpenInference {
-    pub(crate) engine: Engine,
-}
 
 #[tonic::async_trait]
 impl GrpcInferenceService for OpenInference {
@@ -100,9 +95,10 @@ impl GrpcInferenceService for OpenInference {
         &self,
         request: Request<oip::RepositoryModelLoadRequest>,
     ) -> Answered<oip::RepositoryModelLoadResponse> {
+        let by = administrator(&self.engine, &request)?;
         let request = request.into_inner();
-        let changed = repository::change(&self.engine, &request.repository_name, &request.model_name, Change::Load);
-        changed.map_err(|error| error.status())?;
+        let change = Change { repository: &request.repository_name, model: &request.model_name, by };
+        repository::load(self, change).await.map_err(|error| error.status())?;
         Ok(Response::new(oip::RepositoryModelLoadResponse {}))
     }
 
@@ -110,9 +106,10 @@ impl GrpcInferenceService for OpenInference {
         &self,
         request: Request<oip::RepositoryModelUnloadRequest>,
     ) -> Answered<oip::RepositoryModelUnloadResponse> {
+        let by = administrator(&self.engine, &request)?;
         let request = request.into_inner();
-        let changed = repository::change(&self.engine, &request.repository_name, &request.model_name, Change::Unload);
-        changed.map_err(|error| error.status())?;
+        let change = Change { repository: &request.repository_name, model: &request.model_name, by };
+        repository::unload(self, &change).map_err(|error| error.status())?;
         Ok(Response::new(oip::RepositoryModelUnloadResponse {}))
     }
 }
@@ -201,4 +198,8 @@ fn who<T>(engine: &Engine, request: &Request<T>) -> Result<Who, Status> {
 
 fn tenant<T>(engine: &Engine, request: &Request<T>) -> Result<Tenant, Status> {
     identity::tenant(engine, request.metadata().as_ref(), request.extensions())
+}
+
+fn administrator<T>(engine: &Engine, request: &Request<T>) -> Result<Tenant, Status> {
+    repository::administrator(engine, request.metadata().as_ref(), request.extensions()).map_err(|error| error.status())
 }

@@ -1,9 +1,14 @@
 //! The repository: what is configured, whether it can answer, and what becomes of it on request.
 
-use wisp_engine::{Endpoint, Engine};
+use std::sync::Arc;
 
-use super::VERSION;
+use http::{Extensions, HeaderMap};
+use tonic::Status;
+use wisp_engine::{Endpoint, Engine, Tenant};
+
 use super::error::OipError;
+use super::{OpenInference, VERSION};
+use crate::identity;
 
 /// One line of the index.
 #[derive(Debug, PartialEq, Eq, serde::Serialize)]
@@ -14,11 +19,12 @@ pub(crate) struct Indexed {
     pub(crate) reason: String,
 }
 
-/// What is done with a model on request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    Load,
-    Unload,
+/// What somebody who may asks to be done with a model.
+#[derive(Debug)]
+pub(crate) struct Change<'a> {
+    pub(crate) repository: &'a str,
+    pub(crate) model: &'a str,
+    pub(crate) by: Tenant,
 }
 
 const READY: &str = "READY";
@@ -27,7 +33,7 @@ const UNAVAILABLE: &str = "UNAVAILABLE";
 /// Every deployment and model, in the order of the names; or only those that can answer.
 pub(crate) fn index(engine: &Engine, repository: &str, only_ready: bool) -> Result<Vec<Indexed>, OipError> {
     check_repository(repository)?;
-    let line = |endpoint: std::sync::Arc<Endpoint>| {
+    let line = |endpoint: Arc<Endpoint>| {
         // What is gone since the list was made is not listed.
         let problem = engine.endpoint_problem(&endpoint.name).ok()?;
         let state = if problem.is_none() { READY } else { UNAVAILABLE };
@@ -39,16 +45,40 @@ pub(crate) fn index(engine: &Engine, repository: &str, only_ready: bool) -> Resu
     Ok(lines)
 }
 
-/// Loads a model or takes it out of memory.
-pub(crate) fn change(engine: &Engine, repository: &str, model: &str, change: Change) -> Result<(), OipError> {
-    check_repository(repository)?;
-    engine.endpoint(model)?;
-    let verb = match change {
-        Change::Load => "loaded",
-        Change::Unload => "unloaded",
+/// The tenant that may change what is in service.
+///
+/// The listeners for inference are open to more than the one for operators: where nobody was given the scope, nobody has it here.
+pub(crate) fn administrator(engine: &Engine, headers: &HeaderMap, extensions: &Extensions) -> Result<Tenant, OipError> {
+    if !engine.has_administrator() {
+        let message =
+            "no tenant may change what is in service; add \"admin\" to the scopes of one under [tenants.NAME]";
+        return Err(OipError::Identity(Status::permission_denied(message)));
+    }
+    identity::administrator(engine, headers, extensions).map_err(OipError::Identity)
+}
+
+/// Reads the configuration again, which must then have this model, and puts all of it into service: models and deployments
+/// that did not change go on as they are.
+pub(crate) async fn load(service: &OpenInference, change: Change<'_>) -> Result<(), OipError> {
+    check_repository(change.repository)?;
+    let Some(reload) = service.reload.clone() else {
+        return Err(OipError::Unsupported("the configuration of this server cannot change".to_owned()));
     };
+    tracing::info!(model = change.model, by = change.by.name(), "a client asks to load a model");
+    let reloaded = tokio::task::spawn_blocking(move || reload()).await;
+    let reloaded = reloaded.unwrap_or_else(|error| Err(format!("loading ended early: {error}")));
+    reloaded.map_err(OipError::Load)?;
+    service.engine.endpoint(change.model)?;
+    Ok(())
+}
+
+/// Takes a model out of memory, which nothing can do yet but the configuration.
+pub(crate) fn unload(service: &OpenInference, change: &Change<'_>) -> Result<(), OipError> {
+    check_repository(change.repository)?;
+    service.engine.endpoint(change.model)?;
+    let model = change.model;
     let message =
-        format!("model `{model}` cannot be {verb} by clients; change the configuration and start the server anew");
+        format!("model `{model}` cannot be unloaded by itself; take it out of the configuration and reload that");
     Err(OipError::Unsupported(message))
 }
 

@@ -17,8 +17,8 @@ use wisp_proto::inference as oip;
 
 use super::call::find;
 use super::error::OipError;
-use super::metadata;
 use super::repository::{self, Change, Indexed};
+use super::{OpenInference, metadata};
 use crate::identity;
 use body::read_body;
 
@@ -35,6 +35,9 @@ pub(crate) struct Named {
 /// The tenant that a request is served for.
 pub(crate) struct Known(Tenant);
 
+/// The tenant that changes what is in service.
+struct Administrator(Tenant);
+
 /// `POST /v2/repository/index`.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -46,8 +49,8 @@ struct IndexRequest {
 type Answered<T> = Result<Json<T>, OipError>;
 
 /// The routes, all below `/v2`.
-pub(crate) fn routes(engine: Engine) -> Router {
-    let limit = DefaultBodyLimit::max(engine.limits().message_bytes);
+pub(crate) fn routes(service: OpenInference) -> Router {
+    let limit = DefaultBodyLimit::max(service.engine.limits().message_bytes);
     let mut router = Router::new()
         .route("/v2", get(server))
         .route("/v2/health/live", get(|| async { Json(json!({ "live": true })) }))
@@ -62,14 +65,22 @@ pub(crate) fn routes(engine: Engine) -> Router {
             .route(&format!("{model}/config"), get(model_config))
             .route(&format!("{model}/infer"), post(infer::infer));
     }
-    router.layer(limit).with_state(engine)
+    router.layer(limit).with_state(service)
 }
 
-impl FromRequestParts<Engine> for Known {
+impl FromRequestParts<OpenInference> for Known {
     type Rejection = OipError;
 
-    async fn from_request_parts(parts: &mut Parts, engine: &Engine) -> Result<Self, OipError> {
-        identity::tenant(engine, &parts.headers, &parts.extensions).map(Self).map_err(OipError::Identity)
+    async fn from_request_parts(parts: &mut Parts, service: &OpenInference) -> Result<Self, OipError> {
+        identity::tenant(&service.engine, &parts.headers, &parts.extensions).map(Self).map_err(OipError::Identity)
+    }
+}
+
+impl FromRequestParts<OpenInference> for Administrator {
+    type Rejection = OipError;
+
+    async fn from_request_parts(parts: &mut Parts, service: &OpenInference) -> Result<Self, OipError> {
+        repository::administrator(&service.engine, &parts.headers, &parts.extensions).map(Self)
     }
 }
 
@@ -158,10 +169,20 @@ async fn index(
     repository::index(&engine, &request.repository_name, request.ready).map(Json)
 }
 
-async fn load(State(engine): State<Engine>, Path(named): Path<Named>) -> Answered<serde_json::Value> {
-    repository::change(&engine, "", &named.model, Change::Load).map(|()| Json(json!({})))
+async fn load(
+    State(service): State<OpenInference>,
+    Administrator(by): Administrator,
+    Path(named): Path<Named>,
+) -> Answered<serde_json::Value> {
+    let change = Change { repository: "", model: &named.model, by };
+    repository::load(&service, change).await.map(|()| Json(json!({})))
 }
 
-async fn unload(State(engine): State<Engine>, Path(named): Path<Named>) -> Answered<serde_json::Value> {
-    repository::change(&engine, "", &named.model, Change::Unload).map(|()| Json(json!({})))
+async fn unload(
+    State(service): State<OpenInference>,
+    Administrator(by): Administrator,
+    Path(named): Path<Named>,
+) -> Answered<serde_json::Value> {
+    let change = Change { repository: "", model: &named.model, by };
+    repository::unload(&service, &change).map(|()| Json(json!({})))
 }

@@ -13,6 +13,12 @@ fn parameter(name: &str, choice: ParameterChoice) -> (String, oip::InferParamete
     (name.to_owned(), oip::InferParameter { parameter_choice: Some(choice) })
 }
 
+fn by<T>(token: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("a header"));
+    request
+}
+
 #[tokio::test]
 async fn texts_go_to_a_deployment_and_token_ids_to_its_model() {
     let test = "texts_go_to_a_deployment_and_token_ids_to_its_model";
@@ -199,9 +205,6 @@ async fn what_is_wrong_with_a_request_is_named() {
         let status = client.model_infer(request).await.expect_err(message);
         assert_eq!((status.code(), status.message()), (code, message));
     }
-    let request = oip::RepositoryModelUnloadRequest { model_name: MODEL.to_owned(), ..Default::default() };
-    let status = client.repository_model_unload(request).await.expect_err("cannot be done by anybody");
-    assert!(status.code() != Code::Ok && status.message().contains(MODEL), "{status}");
     server.stop_cleanly();
 }
 
@@ -249,20 +252,59 @@ async fn models_answer_by_themselves_only_where_they_may() {
     std::fs::write(&config, text).expect("writes");
     let Some(server) = start(test, &["--config", &config.display().to_string()]) else { return };
     let mut client = client(&server).await;
+    let load = oip::RepositoryModelLoadRequest { model_name: "embedder".to_owned(), ..Default::default() };
+    let status = client.repository_model_load(load).await.expect_err("nobody has the scope");
+    assert_eq!(status.code(), Code::PermissionDenied, "{status}");
     for status in [
         client.model_infer(text_request(&["a text"])).await.map(drop).expect_err("whose is it?"),
         client.repository_index(oip::RepositoryIndexRequest::default()).await.map(drop).expect_err("who asks?"),
     ] {
         assert_eq!(status.code(), Code::Unauthenticated, "{status}");
     }
-    let with_token = |message| {
-        let mut request = Request::new(message);
-        request.metadata_mut().insert("authorization", "Bearer s3cret".parse().expect("a header"));
-        request
-    };
-    client.model_infer(with_token(text_request(&["a text"]))).await.expect("the deployment answers");
-    let status = client.model_infer(with_token(model_request())).await.expect_err("is not reached");
+    client.model_infer(by("s3cret", text_request(&["a text"]))).await.expect("the deployment answers");
+    let status = client.model_infer(by("s3cret", model_request())).await.expect_err("is not reached");
     let message = "model `all-minilm-l6-v2` does not exist; there is `embedder`";
     assert_eq!((status.code(), status.message()), (Code::NotFound, message));
+    server.stop_cleanly();
+}
+
+#[tokio::test]
+async fn an_administrator_loads_what_the_configuration_has_by_then() {
+    let test = "an_administrator_loads_what_the_configuration_has_by_then";
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("wisp.toml");
+    let file = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("writes");
+    file("user", "us3r\n");
+    file("operator", "0perator\n");
+    let deployment = |name: &str| {
+        format!("[deployments.{name}]\nguest = \"builtin:embedder\"\nmodels = {{ encoder = \"{MODEL}\" }}\n")
+    };
+    let tenants = "[tenants.user]\ntoken_file = \"user\"\n\
+                   [tenants.operator]\ntoken_file = \"operator\"\nscopes = [\"infer\", \"admin\"]\n";
+    file("wisp.toml", &format!("{tenants}{}", deployment("first")));
+    let Some(server) = start(test, &["--config", &path.display().to_string()]) else { return };
+    let mut client = client(&server).await;
+    let load = |name: &str| oip::RepositoryModelLoadRequest { model_name: name.to_owned(), ..Default::default() };
+    for token in ["us3r", "0perator"] {
+        let status =
+            client.repository_model_load(by(token, load("second"))).await.expect_err("is not there, or not his");
+        let expected = if token == "us3r" { Code::PermissionDenied } else { Code::NotFound };
+        assert_eq!(status.code(), expected, "{status}");
+    }
+    file("wisp.toml", &format!("{tenants}{}{}", deployment("first"), deployment("second")));
+    client.repository_model_load(by("0perator", load("second"))).await.expect("is there by now");
+    let mut request = text_request(&["a text"]);
+    request.model_name = "second".to_owned();
+    client.model_infer(by("us3r", request)).await.expect("is in service");
+    file("wisp.toml", "[server]\nport = 1\n");
+    let status = client.repository_model_load(by("0perator", load("second"))).await.expect_err("is no configuration");
+    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+    assert!(
+        status.message().contains("what was in service stays so: ") && status.message().contains("`port`"),
+        "{status}"
+    );
+    let unload = oip::RepositoryModelUnloadRequest { model_name: "second".to_owned(), ..Default::default() };
+    let status = client.repository_model_unload(by("0perator", unload)).await.expect_err("not by itself");
+    assert_eq!(status.code(), Code::Unimplemented, "{status}");
     server.stop_cleanly();
 }
