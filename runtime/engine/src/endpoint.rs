@@ -97,7 +97,6 @@ impl Endpoint {
             shape: vec![Axis::Free; axes],
         };
         let mut properties = BTreeMap::from([("kind", "deployment".to_owned())]);
-        properties.insert("guest", deployment.guest.name().to_owned());
         let models: Vec<_> = deployment.grants.iter().map(|(_, model)| model.name.as_str()).collect();
         properties.insert("models", models.join(","));
         // With several models only the guest knows which of them embeds.

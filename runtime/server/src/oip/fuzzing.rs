@@ -61,3 +61,67 @@ pub(super) fn check(tensor: &WireTensor) {
         assert!(json == *tensor || tensor.datatype == Datatype::Fp64, "{json:?} read from the JSON of {tensor:?}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use wisp_proto::inference::model_infer_request::InferInputTensor;
+
+    use super::*;
+
+    const BODY: &str = r#"{"id":"7","parameters":{"timeout":5,"binary_data_output":true},"inputs":[
+        {"name":"texts","shape":[2],"datatype":"BYTES","data":["ä","b"]},
+        {"name":"ids","shape":[1,2],"datatype":"INT64","data":[[1,-2]]},
+        {"name":"raw","shape":[2],"datatype":"FP32","parameters":{"binary_data_size":8}}],"outputs":[{"name":"o"}]}"#;
+
+    fn message() -> Vec<u8> {
+        let input = |datatype: &str, shape: &[i64]| InferInputTensor {
+            name: "x".to_owned(),
+            datatype: datatype.to_owned(),
+            shape: shape.to_vec(),
+            ..Default::default()
+        };
+        let strings = Bytes::from_static(&[1, 0, 0, 0, b'a', 0, 0, 0, 0]);
+        let message = ModelInferRequest {
+            inputs: vec![input("BYTES", &[2]), input("INT64", &[1, 2])],
+            raw_input_contents: vec![strings, Bytes::from_static(&[1; 16])],
+            ..Default::default()
+        };
+        message.encode_to_vec()
+    }
+
+    fn body() -> Vec<u8> {
+        [BODY.as_bytes(), &[0; 8]].concat()
+    }
+
+    #[test]
+    fn a_good_request_is_read() {
+        assert_eq!(decode_message(&message()), Ok(2));
+        assert_eq!(decode_body(&body(), Some(BODY.len())), Ok(3));
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_request_is_read_or_refused_with_a_reason(
+            damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+            length in 0_usize..400,
+        ) {
+            let damaged = |mut bytes: Vec<u8>| {
+                for (place, byte) in &damage {
+                    let place = place.index(bytes.len());
+                    bytes[place] = *byte;
+                }
+                bytes
+            };
+            let (message, body) = (damaged(message()), damaged(body()));
+            for read in [
+                decode_message(&message),
+                decode_body(&body, Some(BODY.len())),
+                decode_body(&body, Some(length)),
+                decode_body(&body, None),
+            ] {
+                prop_assert!(read.is_ok() || read.is_err_and(|reason| !reason.is_empty()));
+            }
+        }
+    }
+}

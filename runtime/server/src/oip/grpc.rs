@@ -34,9 +34,7 @@ impl GrpcInferenceService for OpenInference {
 
     async fn model_ready(&self, request: Request<oip::ModelReadyRequest>) -> Answered<oip::ModelReadyResponse> {
         let oip::ModelReadyRequest { name, version } = request.into_inner();
-        find(&self.engine, &name, &version).map_err(|error| error.status())?;
-        let problem = self.engine.endpoint_problem(&name).map_err(|error| OipError::from(error).status())?;
-        Ok(Response::new(oip::ModelReadyResponse { ready: problem.is_none() }))
+        Ok(Response::new(oip::ModelReadyResponse { ready: metadata::is_model_ready(&self.engine, &name, &version) }))
     }
 
     async fn server_metadata(&self, _: Request<oip::ServerMetadataRequest>) -> Answered<oip::ServerMetadataResponse> {

@@ -5,6 +5,7 @@ use wisp_engine::{Endpoint, EndpointKind, Engine, ValueSpec};
 use wisp_proto::inference as oip;
 
 use super::VERSION;
+use super::call::find;
 use super::datatype::Datatype;
 
 /// The name of the server.
@@ -26,6 +27,11 @@ pub(crate) fn server_version() -> &'static str {
 pub(crate) fn is_server_ready(engine: &Engine) -> bool {
     let can_answer = |endpoint: &Endpoint| matches!(engine.endpoint_problem(&endpoint.name), Ok(None));
     !engine.is_draining() && engine.endpoints().iter().any(|endpoint| can_answer(endpoint))
+}
+
+/// Whether this can answer. What is not there cannot: who asks may be waiting for it to come.
+pub(crate) fn is_model_ready(engine: &Engine, model: &str, version: &str) -> bool {
+    find(engine, model, version).is_ok() && matches!(engine.endpoint_problem(model), Ok(None))
 }
 
 /// What answers under a name, for `ModelMetadata`.

@@ -6,7 +6,7 @@ mod infer;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
@@ -95,15 +95,9 @@ async fn server_ready(State(engine): State<Engine>) -> impl IntoResponse {
     (status_of_readiness(ready), Json(json!({ "ready": ready })))
 }
 
-async fn model_ready(State(engine): State<Engine>, Path(named): Path<Named>) -> Result<Response, OipError> {
-    find(&engine, &named.model, &named.version)?;
-    let problem = engine.endpoint_problem(&named.model)?;
-    let status = status_of_readiness(problem.is_none());
-    let mut body = json!({ "name": named.model, "ready": problem.is_none() });
-    if let Some(problem) = problem {
-        body["error"] = problem.into();
-    }
-    Ok((status, Json(body)).into_response())
+async fn model_ready(State(engine): State<Engine>, Path(named): Path<Named>) -> impl IntoResponse {
+    let ready = metadata::is_model_ready(&engine, &named.model, &named.version);
+    (status_of_readiness(ready), Json(json!({ "name": named.model, "ready": ready })))
 }
 
 fn status_of_readiness(is_ready: bool) -> StatusCode {

@@ -117,6 +117,9 @@ fn paths_and_statuses_are_those_of_the_protocol() {
         let ready = client.get(&format!("/models/embedder{path}/ready"));
         assert_eq!((ready.status, ready.json()), (200, json!({ "name": "embedder", "ready": true })));
     }
+    for path in ["nobody", "embedder/versions/9"] {
+        assert_eq!(client.get(&format!("/models/{path}/ready")).status, 400, "a status of the 400s means not ready");
+    }
     assert_eq!(client.get(&format!("/models/{MODEL}/config")).json()["input"][0]["data_type"], "TYPE_INT64");
     let index = client.post("/repository/index", None, b"").json();
     assert_eq!(index[0], json!({ "name": MODEL, "version": "1", "state": "READY", "reason": "" }));
@@ -128,7 +131,7 @@ fn paths_and_statuses_are_those_of_the_protocol() {
     for (answer, status, message) in [
         (client.get("/models/nobody"), 404, "model `nobody` does not exist; there is `all-minilm-l6-v2`, `embedder`"),
         (
-            client.get("/models/embedder/versions/9/ready"),
+            client.get("/models/embedder/versions/9"),
             404,
             "model `embedder` has version 1 only, not `9`; leave the version out, or send 1",
         ),

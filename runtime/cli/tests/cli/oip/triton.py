@@ -64,6 +64,8 @@ class Checks:
         assert client.is_server_live() and client.is_server_ready()
         for name in [DEPLOYMENT, model]:
             assert client.is_model_ready(name) and client.is_model_ready(name, "1")
+            assert not client.is_model_ready(name, "2")
+        assert not client.is_model_ready("nobody"), "clients wait for models in this way"
         as_json = {} if self.module is http_client else {"as_json": True}
         server = client.get_server_metadata(**as_json)
         assert server["name"] == "wisp" and "model_repository" in server["extensions"], server
