@@ -19,6 +19,7 @@ mod tensors;
 mod written;
 
 use axum::extract::FromRef;
+use tokio_util::sync::CancellationToken;
 use wisp_engine::Engine;
 use wisp_proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 
@@ -36,6 +37,8 @@ pub(crate) struct OpenInference {
     pub(crate) engine: Engine,
     /// Puts another configuration into service; `None` where it cannot change.
     pub(crate) reload: Option<Reload>,
+    /// Cancelled when the service says that it is not ready, some time before it stops.
+    pub(crate) draining: CancellationToken,
 }
 
 impl FromRef<OpenInference> for Engine {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
@@ -105,10 +106,12 @@ impl Server {
         // However this function ends, nothing goes on without it.
         let _closes = closing.clone().drop_guard();
         let secrets = secrets::follow(engine.clone(), self.certificates.clone());
-        let open_inference = OpenInference { engine: engine.clone(), reload: self.reload.clone() };
+        let open_inference =
+            OpenInference { engine: engine.clone(), reload: self.reload.clone(), draining: draining.clone() };
+        let routes = crate::http_routes(&engine).merge(oip::routes(open_inference.clone()));
         let services = services(&engine)?.add_service(oip::service(open_inference));
         let front = Front::new(&engine, services.add_service(health_service));
-        let serving = self.serve(&front, &draining, &closing);
+        let serving = self.serve(&front, routes, &draining, &closing);
         let mut serving = std::pin::pin!(serving);
         tokio::select! {
             () = &mut serving => {}
@@ -126,10 +129,8 @@ impl Server {
     }
 
     /// Every listener, until all of their connections ended.
-    async fn serve(self, front: &Front, draining: &CancellationToken, closing: &CancellationToken) {
+    async fn serve(self, front: &Front, routes: Router, draining: &CancellationToken, closing: &CancellationToken) {
         let limits = self.engine.limits();
-        let open_inference = OpenInference { engine: self.engine.clone(), reload: self.reload.clone() };
-        let routes = crate::http_routes(&self.engine).merge(oip::routes(open_inference));
         let with_http = || front.with_http(&self.engine, routes.clone());
         let transport = |listening: Listening, front: Front, certificates| {
             Transport::new(listening.listener, front, certificates, limits).serve(closing.clone())

@@ -29,12 +29,12 @@ impl GrpcInferenceService for OpenInference {
     }
 
     async fn server_ready(&self, _: Request<oip::ServerReadyRequest>) -> Answered<oip::ServerReadyResponse> {
-        Ok(Response::new(oip::ServerReadyResponse { ready: metadata::is_server_ready(&self.engine) }))
+        Ok(Response::new(oip::ServerReadyResponse { ready: metadata::is_server_ready(self) }))
     }
 
     async fn model_ready(&self, request: Request<oip::ModelReadyRequest>) -> Answered<oip::ModelReadyResponse> {
         let oip::ModelReadyRequest { name, version } = request.into_inner();
-        Ok(Response::new(oip::ModelReadyResponse { ready: metadata::is_model_ready(&self.engine, &name, &version) }))
+        Ok(Response::new(oip::ModelReadyResponse { ready: metadata::is_model_ready(self, &name, &version) }))
     }
 
     async fn server_metadata(&self, _: Request<oip::ServerMetadataRequest>) -> Answered<oip::ServerMetadataResponse> {

@@ -1,12 +1,12 @@
 //! What the server, a deployment and a model say of themselves.
 
 use wisp_core::Axis;
-use wisp_engine::{Endpoint, EndpointKind, Engine, ValueSpec};
+use wisp_engine::{Endpoint, EndpointKind, ValueSpec};
 use wisp_proto::inference as oip;
 
-use super::VERSION;
 use super::call::find;
 use super::datatype::Datatype;
+use super::{OpenInference, VERSION};
 
 /// The name of the server.
 pub(crate) const SERVER: &str = "wisp";
@@ -24,14 +24,16 @@ pub(crate) fn server_version() -> &'static str {
 }
 
 /// Whether the server takes requests and something it serves can answer.
-pub(crate) fn is_server_ready(engine: &Engine) -> bool {
-    let can_answer = |endpoint: &Endpoint| matches!(engine.endpoint_problem(&endpoint.name), Ok(None));
-    !engine.is_draining() && engine.endpoints().iter().any(|endpoint| can_answer(endpoint))
+pub(crate) fn is_server_ready(service: &OpenInference) -> bool {
+    service.engine.endpoints().iter().any(|endpoint| is_model_ready(service, &endpoint.name, ""))
 }
 
 /// Whether this can answer. What is not there cannot: who asks may be waiting for it to come.
-pub(crate) fn is_model_ready(engine: &Engine, model: &str, version: &str) -> bool {
-    find(engine, model, version).is_ok() && matches!(engine.endpoint_problem(model), Ok(None))
+pub(crate) fn is_model_ready(service: &OpenInference, model: &str, version: &str) -> bool {
+    let engine = &service.engine;
+    !service.draining.is_cancelled()
+        && find(engine, model, version).is_ok()
+        && matches!(engine.endpoint_problem(model), Ok(None))
 }
 
 /// What answers under a name, for `ModelMetadata`.

@@ -90,13 +90,13 @@ async fn server() -> impl IntoResponse {
 }
 
 /// 400 where it is not ready: the protocol wants a status of the 400s.
-async fn server_ready(State(engine): State<Engine>) -> impl IntoResponse {
-    let ready = metadata::is_server_ready(&engine);
+async fn server_ready(State(service): State<OpenInference>) -> impl IntoResponse {
+    let ready = metadata::is_server_ready(&service);
     (status_of_readiness(ready), Json(json!({ "ready": ready })))
 }
 
-async fn model_ready(State(engine): State<Engine>, Path(named): Path<Named>) -> impl IntoResponse {
-    let ready = metadata::is_model_ready(&engine, &named.model, &named.version);
+async fn model_ready(State(service): State<OpenInference>, Path(named): Path<Named>) -> impl IntoResponse {
+    let ready = metadata::is_model_ready(&service, &named.model, &named.version);
     (status_of_readiness(ready), Json(json!({ "name": named.model, "ready": ready })))
 }
 

@@ -308,3 +308,22 @@ async fn an_administrator_loads_what_the_configuration_has_by_then() {
     assert_eq!(status.code(), Code::Unimplemented, "{status}");
     server.stop_cleanly();
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_server_that_stops_is_not_ready_and_answers_for_a_while() {
+    let test = "a_server_that_stops_is_not_ready_and_answers_for_a_while";
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("wisp.toml");
+    std::fs::write(&config, "[server]\ndrain = { delay_ms = 30000 }\n").expect("writes");
+    let Some(server) = start(test, &["--config", &config.display().to_string()]) else { return };
+    let mut client = client(&server).await;
+    let sent = std::process::Command::new("kill").args(["-TERM", &server.pid().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+    while client.server_ready(oip::ServerReadyRequest {}).await.expect("answers").into_inner().ready {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let named = oip::ModelReadyRequest { name: "embedder".to_owned(), ..Default::default() };
+    assert!(!client.model_ready(named).await.expect("answers").into_inner().ready);
+    client.model_infer(text_request(&["a text"])).await.expect("who did not know yet is answered");
+}
