@@ -1,6 +1,7 @@
 //! The REST twin of the protocol: the same requests as JSON, with binary tensors behind it where a client wants them.
 
 mod body;
+mod described;
 mod infer;
 
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, State};
@@ -11,9 +12,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use wisp_engine::{Engine, Tenant};
-use wisp_proto::inference as oip;
 
 use super::call::find;
 use super::error::OipError;
@@ -104,49 +104,14 @@ fn status_of_readiness(is_ready: bool) -> StatusCode {
     if is_ready { StatusCode::OK } else { StatusCode::BAD_REQUEST }
 }
 
-async fn model_metadata(
-    State(engine): State<Engine>,
-    _: Known,
-    Path(named): Path<Named>,
-) -> Answered<serde_json::Value> {
+async fn model_metadata(State(engine): State<Engine>, _: Known, Path(named): Path<Named>) -> Answered<Value> {
     let endpoint = find(&engine, &named.model, &named.version)?;
-    let model = metadata::model(&endpoint);
-    let tensors = |tensors: Vec<oip::model_metadata_response::TensorMetadata>| -> Vec<_> {
-        let tensor = |it: oip::model_metadata_response::TensorMetadata| json!({ "name": it.name, "datatype": it.datatype, "shape": it.shape });
-        tensors.into_iter().map(tensor).collect()
-    };
-    Ok(Json(json!({
-        "name": model.name,
-        "versions": model.versions,
-        "platform": model.platform,
-        "inputs": tensors(model.inputs),
-        "outputs": tensors(model.outputs),
-        "properties": endpoint.properties,
-    })))
+    Ok(Json(described::metadata(&metadata::model(&endpoint))))
 }
 
-async fn model_config(State(engine): State<Engine>, _: Known, Path(named): Path<Named>) -> Answered<serde_json::Value> {
+async fn model_config(State(engine): State<Engine>, _: Known, Path(named): Path<Named>) -> Answered<Value> {
     let endpoint = find(&engine, &named.model, &named.version)?;
-    let config = metadata::config(&endpoint);
-    let type_name = |number| oip::DataType::try_from(number).unwrap_or_default().as_str_name();
-    let inputs = config.input.iter().map(|it| tensor_config(&it.name, type_name(it.data_type), &it.dims));
-    let outputs = config.output.iter().map(|it| tensor_config(&it.name, type_name(it.data_type), &it.dims));
-    let mut body = json!({
-        "name": config.name,
-        "platform": config.platform,
-        "backend": config.backend,
-        "max_batch_size": config.max_batch_size,
-        "input": inputs.collect::<Vec<_>>(),
-        "output": outputs.collect::<Vec<_>>(),
-    });
-    if config.scheduling_choice.is_some() {
-        body["dynamic_batching"] = json!({});
-    }
-    Ok(Json(body))
-}
-
-fn tensor_config(name: &str, data_type: &str, dims: &[i64]) -> serde_json::Value {
-    json!({ "name": name, "data_type": data_type, "dims": dims })
+    Ok(Json(described::config(&metadata::config(&endpoint))))
 }
 
 async fn index(
@@ -167,7 +132,7 @@ async fn load(
     State(service): State<OpenInference>,
     Administrator(by): Administrator,
     Path(named): Path<Named>,
-) -> Answered<serde_json::Value> {
+) -> Answered<Value> {
     let change = Change { repository: "", model: &named.model, by };
     repository::load(&service, change).await.map(|()| Json(json!({})))
 }
@@ -176,7 +141,7 @@ async fn unload(
     State(service): State<OpenInference>,
     Administrator(by): Administrator,
     Path(named): Path<Named>,
-) -> Answered<serde_json::Value> {
+) -> Answered<Value> {
     let change = Change { repository: "", model: &named.model, by };
     repository::unload(&service, &change).map(|()| Json(json!({})))
 }

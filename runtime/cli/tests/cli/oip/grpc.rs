@@ -118,65 +118,61 @@ async fn what_is_wrong_with_a_request_is_named() {
     let test = "what_is_wrong_with_a_request_is_named";
     let Some(server) = start(test, &[]) else { return };
     let mut client = client(&server).await;
+    for (request, message) in mistakes() {
+        let status = client.model_infer(request).await.expect_err(message);
+        assert_eq!((status.code(), status.message()), (Code::InvalidArgument, message));
+    }
+    for (name, version, message) in [
+        ("nobody", "", "model `nobody` does not exist; there is `all-minilm-l6-v2`, `embedder`"),
+        (MODEL, "2", "model `all-minilm-l6-v2` has version 1 only, not `2`; leave the version out, or send 1"),
+    ] {
+        let (model_name, model_version) = (name.to_owned(), version.to_owned());
+        let request = oip::ModelInferRequest { model_name, model_version, ..model_request() };
+        let status = client.model_infer(request).await.expect_err(message);
+        assert_eq!((status.code(), status.message()), (Code::NotFound, message));
+    }
+    server.stop_cleanly();
+}
+
+/// Requests that are wrong in themselves, and what is said of each.
+fn mistakes() -> Vec<(oip::ModelInferRequest, &'static str)> {
     let changed = |change: fn(&mut oip::ModelInferRequest)| {
         let mut request = model_request();
         change(&mut request);
         request
     };
-    let cases: [(oip::ModelInferRequest, Code, &str); 15] = [
-        (
-            changed(|it| it.model_name = "nobody".to_owned()),
-            Code::NotFound,
-            "model `nobody` does not exist; there is `all-minilm-l6-v2`, `embedder`",
-        ),
-        (
-            changed(|it| it.model_version = "2".to_owned()),
-            Code::NotFound,
-            "model `all-minilm-l6-v2` has version 1 only, not `2`; leave the version out, or send 1",
-        ),
+    vec![
         (
             changed(|it| it.inputs[0].datatype = "INT32".to_owned()),
-            Code::InvalidArgument,
             "input `input_ids` of shape [2, 12] and INT32 needs 96 bytes, got 192",
         ),
         (
             changed(|it| it.inputs[0].datatype = "FP64".to_owned()),
-            Code::InvalidArgument,
             "input `input_ids` of `all-minilm-l6-v2` must be INT64, got FP64",
         ),
         (
             changed(|it| it.inputs[0].datatype = "UINT64".to_owned()),
-            Code::InvalidArgument,
             "input `input_ids` of `all-minilm-l6-v2` must be INT64, got UINT64",
         ),
-        (
-            changed(|it| it.inputs[0].shape = vec![24]),
-            Code::InvalidArgument,
-            "input `input_ids` must have shape [-1, -1], got [24]",
-        ),
+        (changed(|it| it.inputs[0].shape = vec![24]), "input `input_ids` must have shape [-1, -1], got [24]"),
         (
             changed(|it| it.inputs[0].shape = vec![3, 8]),
-            Code::InvalidArgument,
             "input `attention_mask` has shape [2, 12], `input_ids` has [3, 8]",
         ),
         (
             changed(|it| it.inputs[0].name = "ids".to_owned()),
-            Code::InvalidArgument,
             "input `ids` does not exist; `all-minilm-l6-v2` takes `input_ids`, `attention_mask`, `token_type_ids`",
         ),
         (
             changed(|it| drop((it.inputs.pop(), it.raw_input_contents.pop()))),
-            Code::InvalidArgument,
             "input `token_type_ids` is missing; the model takes `input_ids`, `attention_mask`, `token_type_ids`",
         ),
         (
             changed(|it| drop(it.raw_input_contents.pop())),
-            Code::InvalidArgument,
             "raw_input_contents has 2 entries for 3 inputs; send one for each input, in the order of the inputs",
         ),
         (
             changed(|it| it.raw_input_contents[0] = vec![0xff; 192].into()),
-            Code::InvalidArgument,
             "input `input_ids` holds -1; the model knows 0 to 30521",
         ),
         (
@@ -186,26 +182,12 @@ async fn what_is_wrong_with_a_request_is_named() {
                     ..Default::default()
                 })
             }),
-            Code::InvalidArgument,
             "output `logits` does not exist; `all-minilm-l6-v2` gives `last_hidden_state`, `sentence_embedding`",
         ),
-        (
-            long_row(),
-            Code::InvalidArgument,
-            "a row of 257 tokens is longer than model `all-minilm-l6-v2` takes; at most 256 fit",
-        ),
-        (text_request(&[]), Code::InvalidArgument, "the request has no texts; send at least one"),
-        (
-            text_request(&["a text", " "]),
-            Code::InvalidArgument,
-            "text 1 is empty or blank; an embedding of nothing means nothing",
-        ),
-    ];
-    for (request, code, message) in cases {
-        let status = client.model_infer(request).await.expect_err(message);
-        assert_eq!((status.code(), status.message()), (code, message));
-    }
-    server.stop_cleanly();
+        (long_row(), "a row of 257 tokens is longer than model `all-minilm-l6-v2` takes; at most 256 fit"),
+        (text_request(&[]), "the request has no texts; send at least one"),
+        (text_request(&["a text", " "]), "text 1 is empty or blank; an embedding of nothing means nothing"),
+    ]
 }
 
 fn long_row() -> oip::ModelInferRequest {
