@@ -7,9 +7,12 @@ use super::{GOLDEN, IDS, assert_golden, floats, model_inputs, start};
 
 const LENGTH_HEADER: &str = "Inference-Header-Content-Length";
 
-/// Status, the length of the JSON where a header says it, and the body.
+/// Status, what some headers say, and the body.
 struct Answer {
     status: u16,
+    /// Seconds.
+    retry_after: Option<String>,
+    /// Where the JSON ends, if something follows.
     json_length: Option<usize>,
     body: Vec<u8>,
 }
@@ -54,10 +57,11 @@ impl Client {
 }
 
 fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
-    let length = response.headers().get(LENGTH_HEADER).map(|value| value.to_str().expect("digits").parse());
-    let json_length = length.map(|length| length.expect("a number"));
+    let header = |name| response.headers().get(name).map(|value| value.to_str().expect("ASCII").to_owned());
+    let json_length = header(LENGTH_HEADER).map(|length| length.parse().expect("a number"));
+    let retry_after = header("retry-after");
     let body = response.body_mut().with_config().limit(u64::MAX).read_to_vec().expect("a body");
-    Answer { status: response.status().as_u16(), json_length, body }
+    Answer { status: response.status().as_u16(), retry_after, json_length, body }
 }
 
 fn values(output: &Value) -> Vec<f32> {
@@ -156,5 +160,29 @@ fn paths_and_statuses_are_those_of_the_protocol() {
         (status, message.as_str()),
         (413, "the body is larger than 16777216 bytes (server.limits.message_bytes)")
     );
+    server.stop_cleanly();
+}
+
+#[test]
+fn who_asks_for_more_than_there_is_room_for_is_told_when_to_come_back() {
+    let test = "who_asks_for_more_than_there_is_room_for_is_told_when_to_come_back";
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("wisp.toml");
+    std::fs::write(&config, "[tenants.anonymous]\ninflight_requests = 1\n").expect("writes");
+    let Some(server) = start(test, &["--config", &config.display().to_string()]) else { return };
+    let texts = vec!["the tide gauge at the harbour mouth reports a rise"; 64];
+    let input = json!({ "name": "texts", "shape": [texts.len()], "datatype": "BYTES", "data": texts });
+    let (client, request) = (Client::of(&server.http), json!({ "inputs": [input] }));
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..8).map(|_| scope.spawn(|| client.infer("embedder", &request))).collect();
+        asked.into_iter().map(|asked| asked.join().expect("no panic")).collect()
+    });
+    let (answered, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    assert!(!answered.is_empty() && !refused.is_empty(), "{} answered, {} refused", answered.len(), refused.len());
+    for answer in refused {
+        let (status, message) = answer.error();
+        assert!(status == 429 && message.contains("tenant `anonymous`"), "{status} {message}");
+        assert_eq!(answer.retry_after.as_deref(), Some("1"));
+    }
     server.stop_cleanly();
 }

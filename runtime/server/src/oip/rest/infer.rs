@@ -1,34 +1,50 @@
 //! `POST /v2/models/MODEL/infer`.
 
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use tokio::time::Instant;
-use wisp_engine::Engine;
+use wisp_engine::{Engine, RefusalStage};
 
 use super::body::{AnswerBody, JSON_LENGTH_HEADER, OutputBody, RequestBody, json_length, read, read_body};
 use super::{Known, Named};
-use crate::oip::VERSION;
 use crate::oip::call::{Answer, Ask, Who, call, find};
 use crate::oip::error::OipError;
 use crate::oip::parameters::{Parameter, Wishes, check_tensor};
+use crate::oip::{OpenInference, VERSION};
 
 /// What a body with binary tensors is; one without is JSON.
 const BINARY: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
+/// Who sends a request, if it is not refused whatever it asks for: its body is read after that.
+pub(crate) struct Admissible(Who);
+
+impl FromRequestParts<OpenInference> for Admissible {
+    type Rejection = OipError;
+
+    async fn from_request_parts(parts: &mut Parts, service: &OpenInference) -> Result<Self, OipError> {
+        let arrived_at = Instant::now();
+        let Known(tenant) = Known::from_request_parts(parts, service).await?;
+        let engine = &service.engine;
+        engine.check_at_door(Some(&tenant), None).inspect_err(|_| {
+            engine.refusal_told(RefusalStage::Door, arrived_at.elapsed());
+        })?;
+        Ok(Self(Who { tenant, deadline: None, arrived_at }))
+    }
+}
+
 /// Computes one request.
 pub(crate) async fn infer(
     State(engine): State<Engine>,
-    Known(tenant): Known,
+    Admissible(who): Admissible,
     Path(named): Path<Named>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, OipError> {
-    let arrived_at = Instant::now();
-    let who = Who { tenant, deadline: None, arrived_at };
     let body = read_body(&engine, &headers, body)?;
     let endpoint = find(&engine, &named.model, &named.version)?;
     let (request, inputs) = read(body, json_length(&headers)?)?;
