@@ -4,6 +4,7 @@ mod applications;
 mod artifacts;
 mod bench;
 mod door;
+mod drain;
 mod embed;
 mod environment;
 #[cfg(target_os = "linux")]
@@ -12,7 +13,10 @@ mod libraries;
 mod models;
 mod oip;
 mod pod;
+#[cfg(target_os = "linux")]
+mod reload;
 mod run;
 mod serve;
 mod support;
 mod tenants;
+mod tls;
