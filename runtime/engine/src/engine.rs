@@ -2,6 +2,7 @@
 
 mod generation;
 mod http;
+mod infer;
 mod reload;
 
 pub use http::HttpRequest;

@@ -19,6 +19,7 @@ mod front;
 mod identity;
 mod listen;
 mod metrics;
+mod oip;
 mod readiness;
 mod receive;
 mod secrets;
@@ -29,6 +30,8 @@ mod transport;
 
 pub use error::ServeError;
 pub use listen::Reserved;
+#[doc(hidden)]
+pub use oip::{decode_body, decode_message};
 pub use serve::{Drained, Reload, Server};
 pub use telemetry::{FLUSH_LIMIT, Telemetry, TelemetryError};
 pub use transport::TlsError;

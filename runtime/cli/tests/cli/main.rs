@@ -17,6 +17,7 @@ mod libraries;
 mod logs;
 mod models;
 mod observability;
+mod oip;
 mod pod;
 #[cfg(target_os = "linux")]
 mod reload;

@@ -60,6 +60,7 @@ struct Server {
     tls: Option<TlsTable>,
     auth: Option<AuthConfig>,
     drain: Option<Spanned<DrainConfig>>,
+    bare_models: Option<bool>,
     limits: Option<Spanned<RequestLimits>>,
 }
 
@@ -225,6 +226,7 @@ impl Checker<'_> {
             tls,
             auth: server.auth.unwrap_or(defaults.auth),
             drain,
+            bare_models: server.bare_models.unwrap_or(defaults.bare_models),
             limits,
         }
     }
