@@ -11,7 +11,7 @@ use wisp_scheduler::HealthState;
 use crate::deployment::Deployment;
 use crate::infer::InputError;
 use crate::metrics::{Metrics, ModelMetrics};
-use crate::{EngineError, ValueSpec, ValueType};
+use crate::{DeploymentHealth, EngineError, ValueSpec, ValueType};
 
 /// The input of deployments that embed: texts, `[n]` or `[n, 1]`.
 pub const TEXTS_INPUT: &str = "texts";
@@ -176,6 +176,12 @@ impl Endpoints {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Target> {
         self.all.values()
+    }
+
+    /// Whether each of the models that clients compute with can answer.
+    pub(crate) fn health(&self) -> impl Iterator<Item = DeploymentHealth> {
+        let models = self.all.iter().filter_map(|(name, target)| Some((name, target.model.as_ref()?)));
+        models.map(|(name, model)| DeploymentHealth { name: name.clone(), problem: model.problem() })
     }
 
     /// The models that clients compute with, whatever deployments do.

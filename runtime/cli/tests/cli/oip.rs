@@ -3,6 +3,7 @@
 
 mod clients;
 mod grpc;
+mod operation;
 mod rest;
 
 use bytes::Bytes;

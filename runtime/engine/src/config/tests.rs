@@ -153,7 +153,10 @@ fn every_mistake_is_located_and_explained() {
             "etc/wisp.toml:3:22: model `nope` is not configured; add [models.nope] or use one of `all-minilm-l6-v2`",
         ),
         (deployment, "etc/wisp.toml:1:1: missing field `models`"),
-        ("[models.m]", "etc/wisp.toml:1:1: no deployment is configured; add [deployments.NAME] with guest and models"),
+        (
+            "server.bare_models = false\n[models.m]",
+            "etc/wisp.toml:1:1: no deployment is configured, and server.bare_models is off; add [deployments.NAME] with guest and models",
+        ),
         ("[models.\"a b\"]", "etc/wisp.toml:1:9: `a b` is no name; use 1 to 63 of a-z, A-Z, 0-9, `-`, `_` and `.`"),
         (
             "[server]\nadmin = \"yes\"",

@@ -99,7 +99,7 @@ impl Generation {
 
     fn deployment_names(&self) -> String {
         let names: Vec<_> = self.deployments.keys().map(|name| format!("`{name}`")).collect();
-        names.join(", ")
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     }
 }
 

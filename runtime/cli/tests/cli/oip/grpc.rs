@@ -1,7 +1,7 @@
 //! Over gRPC, with a generated client.
 
 use tokio_stream::StreamExt;
-use tonic::{Code, Request};
+use tonic::Code;
 use wisp_proto::inference as oip;
 use wisp_proto::inference::infer_parameter::ParameterChoice;
 use wisp_testing::{MODEL, RealModel};
@@ -11,12 +11,6 @@ use crate::support::reflected_services;
 
 fn parameter(name: &str, choice: ParameterChoice) -> (String, oip::InferParameter) {
     (name.to_owned(), oip::InferParameter { parameter_choice: Some(choice) })
-}
-
-fn by<T>(token: &str, message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("a header"));
-    request
 }
 
 #[tokio::test]
@@ -221,91 +215,4 @@ async fn a_stream_answers_in_order_and_goes_on_after_a_mistake() {
         assert_eq!(infer.outputs.len(), if index == 7 { 0 } else { 2 });
     }
     server.stop_cleanly();
-}
-
-#[tokio::test]
-async fn models_answer_by_themselves_only_where_they_may() {
-    let test = "models_answer_by_themselves_only_where_they_may";
-    let folder = tempfile::tempdir().expect("a folder");
-    let config = folder.path().join("wisp.toml");
-    std::fs::write(folder.path().join("token"), "s3cret\n").expect("writes");
-    let text =
-        "[server]\nbare_models = false\nauth = { anonymous = false }\n[tenants.search]\ntoken_file = \"token\"\n";
-    std::fs::write(&config, text).expect("writes");
-    let Some(server) = start(test, &["--config", &config.display().to_string()]) else { return };
-    let mut client = client(&server).await;
-    let load = oip::RepositoryModelLoadRequest { model_name: "embedder".to_owned(), ..Default::default() };
-    let status = client.repository_model_load(load).await.expect_err("nobody has the scope");
-    assert_eq!(status.code(), Code::PermissionDenied, "{status}");
-    for status in [
-        client.model_infer(text_request(&["a text"])).await.map(drop).expect_err("whose is it?"),
-        client.repository_index(oip::RepositoryIndexRequest::default()).await.map(drop).expect_err("who asks?"),
-    ] {
-        assert_eq!(status.code(), Code::Unauthenticated, "{status}");
-    }
-    client.model_infer(by("s3cret", text_request(&["a text"]))).await.expect("the deployment answers");
-    let status = client.model_infer(by("s3cret", model_request())).await.expect_err("is not reached");
-    let message = "model `all-minilm-l6-v2` does not exist; there is `embedder`";
-    assert_eq!((status.code(), status.message()), (Code::NotFound, message));
-    server.stop_cleanly();
-}
-
-#[tokio::test]
-async fn an_administrator_loads_what_the_configuration_has_by_then() {
-    let test = "an_administrator_loads_what_the_configuration_has_by_then";
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("wisp.toml");
-    let file = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("writes");
-    file("user", "us3r\n");
-    file("operator", "0perator\n");
-    let deployment = |name: &str| {
-        format!("[deployments.{name}]\nguest = \"builtin:embedder\"\nmodels = {{ encoder = \"{MODEL}\" }}\n")
-    };
-    let tenants = "[tenants.user]\ntoken_file = \"user\"\n\
-                   [tenants.operator]\ntoken_file = \"operator\"\nscopes = [\"infer\", \"admin\"]\n";
-    file("wisp.toml", &format!("{tenants}{}", deployment("first")));
-    let Some(server) = start(test, &["--config", &path.display().to_string()]) else { return };
-    let mut client = client(&server).await;
-    let load = |name: &str| oip::RepositoryModelLoadRequest { model_name: name.to_owned(), ..Default::default() };
-    for token in ["us3r", "0perator"] {
-        let status =
-            client.repository_model_load(by(token, load("second"))).await.expect_err("is not there, or not his");
-        let expected = if token == "us3r" { Code::PermissionDenied } else { Code::NotFound };
-        assert_eq!(status.code(), expected, "{status}");
-    }
-    file("wisp.toml", &format!("{tenants}{}{}", deployment("first"), deployment("second")));
-    client.repository_model_load(by("0perator", load("second"))).await.expect("is there by now");
-    let mut request = text_request(&["a text"]);
-    request.model_name = "second".to_owned();
-    client.model_infer(by("us3r", request)).await.expect("is in service");
-    file("wisp.toml", "[server]\nport = 1\n");
-    let status = client.repository_model_load(by("0perator", load("second"))).await.expect_err("is no configuration");
-    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
-    assert!(
-        status.message().contains("what was in service stays so: ") && status.message().contains("`port`"),
-        "{status}"
-    );
-    let unload = oip::RepositoryModelUnloadRequest { model_name: "second".to_owned(), ..Default::default() };
-    let status = client.repository_model_unload(by("0perator", unload)).await.expect_err("not by itself");
-    assert_eq!(status.code(), Code::Unimplemented, "{status}");
-    server.stop_cleanly();
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn a_server_that_stops_is_not_ready_and_answers_for_a_while() {
-    let test = "a_server_that_stops_is_not_ready_and_answers_for_a_while";
-    let folder = tempfile::tempdir().expect("a folder");
-    let config = folder.path().join("wisp.toml");
-    std::fs::write(&config, "[server]\ndrain = { delay_ms = 30000 }\n").expect("writes");
-    let Some(server) = start(test, &["--config", &config.display().to_string()]) else { return };
-    let mut client = client(&server).await;
-    let sent = std::process::Command::new("kill").args(["-TERM", &server.pid().to_string()]).status();
-    assert!(sent.expect("kill runs").success());
-    while client.server_ready(oip::ServerReadyRequest {}).await.expect("answers").into_inner().ready {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    let named = oip::ModelReadyRequest { name: "embedder".to_owned(), ..Default::default() };
-    assert!(!client.model_ready(named).await.expect("answers").into_inner().ready);
-    client.model_infer(text_request(&["a text"])).await.expect("who did not know yet is answered");
 }
