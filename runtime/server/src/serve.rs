@@ -33,7 +33,6 @@ pub struct Server {
     is_shared: bool,
     certificates: Option<Arc<Certificates>>,
     drain: DrainConfig,
-    reload: Option<Reload>,
 }
 
 /// Puts another configuration into service, or says in one line why not. Blocks until it is done.
@@ -55,6 +54,7 @@ impl Server {
         reserved.answer_probes()?;
         let is_shared = reserved.is_shared();
         let Reserved { grpc, http, answering, telemetry, certificates, config, .. } = reserved;
+        answering.iter().for_each(|answering| answering.started(&engine));
         Ok(Self {
             engine,
             grpc: grpc.listen()?,
@@ -64,14 +64,16 @@ impl Server {
             is_shared,
             certificates,
             drain: config.drain,
-            reload: None,
         })
     }
 
     /// With reloading over the admin listener; `None` where the configuration cannot change.
     #[must_use]
     pub fn with_reload(self, reload: Option<Reload>) -> Self {
-        Self { reload, ..self }
+        if let (Some(answering), Some(reload)) = (&self.admin, reload) {
+            answering.reloads(reload);
+        }
+        self
     }
 
     /// Where gRPC listens; the real port when port 0 was configured.
@@ -106,7 +108,7 @@ impl Server {
     }
 
     async fn run_with(
-        mut self,
+        self,
         telemetry: &Telemetry,
         stop: impl Future<Output = ()> + Send,
     ) -> Result<Drained, ServeError> {
@@ -119,7 +121,7 @@ impl Server {
         let _closes = closing.clone().drop_guard();
         let secrets = secrets::follow(engine.clone(), self.certificates.clone());
         let front = Front::new(&engine, services(&engine)?.add_service(health_service));
-        let admin = self.admin.as_ref().map(|answering| answering.started(&engine, self.reload.take()));
+        let admin = self.admin.as_ref().map(|answering| answering.admin().clone());
         let serving = self.serve(&front, telemetry, &closing);
         let mut serving = std::pin::pin!(serving);
         tokio::select! {
