@@ -13,7 +13,7 @@ use wisp_server::{Reserved, Server, Telemetry};
 use crate::placement::{ConfigOptions, PlacementOptions};
 use crate::progress::Console;
 use crate::reload::{Follow, Source};
-use crate::{GlobalOptions, logging};
+use crate::{GlobalOptions, logging, output};
 
 /// Serve deployments over gRPC until SIGTERM or SIGINT, then finish what was begun.
 #[derive(Args)]
@@ -32,6 +32,9 @@ pub(crate) struct Serve {
     /// Reload when the configuration file changes; SIGHUP reloads in any case.
     #[arg(long, env = "WISP_WATCH", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, requires = "config")]
     watch: bool,
+    /// Print the configuration with every default and these flags over it, and end.
+    #[arg(long)]
+    print_config: bool,
     #[command(flatten)]
     placement: PlacementOptions,
 }
@@ -51,6 +54,9 @@ impl std::str::FromStr for MaybeAddress {
 impl Serve {
     pub(crate) fn run(self, options: &GlobalOptions) -> anyhow::Result<()> {
         let config = self.read()?;
+        if self.print_config {
+            return Ok(output::line(config.to_toml().trim_end())?);
+        }
         let listening = Listening::of(&config);
         let store = options.store()?;
         let registries = self.config.registries.clone();

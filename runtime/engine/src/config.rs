@@ -9,6 +9,7 @@ mod file;
 mod limits;
 mod print;
 mod sessions;
+mod suggest;
 mod telemetry;
 
 use std::collections::BTreeMap;

@@ -249,6 +249,12 @@ impl Engine {
         self.shared.generation().deployments.values().map(Deployment::health).collect()
     }
 
+    /// Whether new requests are refused, because the engine shuts down.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.shared.is_draining.load(Ordering::SeqCst)
+    }
+
     /// The bounds of requests.
     #[must_use]
     pub fn limits(&self) -> &RequestLimits {

@@ -59,7 +59,7 @@ pub use error::{EngineError, StartError};
 pub use import::{ImportError, ImportRequest, Imported, import};
 pub use libraries::{devices, is_bundled, probe_backend, use_probe_program};
 pub use metrics::{Method, RefusalStage};
-pub use model::{ModelInfo, ProvenFile, Warmed, prove_model, warm_model};
+pub use model::{CandidateReport, ModelInfo, ProvenFile, Warmed, prove_model, warm_model};
 pub use pod::{IMAGE_GUEST, PodImage};
 pub use program::{Program, ProgramConfig};
 pub use proof::batching::{BatchingProof, Verdict};
@@ -73,7 +73,7 @@ pub use tenants::{ANONYMOUS, Credentials, Identity, IdentityError};
 pub use trust::TrustError;
 pub use wisp_host::{
     AotCache, CallError, Captured, CodeFile, GuestBody, GuestBodyError, GuestKind, HostConfig, HostError, HttpGrant,
-    InheritError, ProgramEnd, Streams, TensorTypes, WrittenIn, check_node_cache, compile as compile_guest,
+    InheritError, Limits, ProgramEnd, Streams, TensorTypes, WrittenIn, check_node_cache, compile as compile_guest,
     forget_environment, kind_of as guest_kind, take_sealed,
 };
 pub use wisp_scheduler::{BatchRecord, BatchShare, Lane, Tenant, observe};

@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use axum::Router;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::task::JoinHandle;
@@ -20,11 +21,12 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use wisp_engine::{Engine, RequestLimits};
 
-use crate::Reload;
 use crate::front::Front;
 use crate::listen::Listening;
 use crate::metrics::{Listener, ServerMetrics};
 use crate::transport::{Certificates, Transport};
+use crate::{Reload, console};
+pub(crate) use operate::may_administer;
 use probes::{Answer, Phase};
 
 /// What Prometheus is told the figures are written in.
@@ -55,11 +57,6 @@ pub(crate) struct Answering {
     address: SocketAddr,
     closing: CancellationToken,
     task: JoinHandle<()>,
-}
-
-/// What is served here beside figures and probes, at paths that those do not use.
-fn pages(_: &Engine) -> Router {
-    Router::new()
 }
 
 impl Admin {
@@ -101,7 +98,10 @@ impl Answering {
 
     /// Everything is loaded.
     pub(crate) fn started(&self, engine: &Engine) {
-        self.admin.shared.serving.get_or_init(|| Serving { engine: engine.clone(), pages: pages(engine) });
+        self.admin
+            .shared
+            .serving
+            .get_or_init(|| Serving { engine: engine.clone(), pages: console::routes(engine.clone()) });
     }
 
     /// The configuration can change from now on.
@@ -142,7 +142,7 @@ fn router(admin: Admin) -> Router {
         .route("/startupz", get(startup))
         .route("/readyz", get(ready))
         .route("/readyz/{deployment}", get(deployment_ready))
-        .route("/api/reload", post(operate::reload))
+        .route("/api/reload", post(operate::reload).layer(from_fn(console::same_origin)))
         .fallback(page)
         .with_state(admin)
 }

@@ -10,6 +10,7 @@
 
 mod admin;
 mod applications;
+mod console;
 mod deadline;
 mod door;
 mod embed;

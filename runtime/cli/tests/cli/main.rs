@@ -3,8 +3,12 @@
 mod applications;
 mod artifacts;
 mod bench;
+mod browser;
 mod collector;
+mod console;
+mod console_page;
 mod door;
+mod drain;
 mod embed;
 mod environment;
 #[cfg(target_os = "linux")]
@@ -16,8 +20,11 @@ mod observability;
 mod pod;
 mod probes;
 mod promql;
+#[cfg(target_os = "linux")]
+mod reload;
 mod run;
 mod serve;
 mod support;
 mod tenants;
+mod tls;
 mod traces;

@@ -114,8 +114,18 @@ impl Drop for Server {
 
 /// Status line, headers and body of a GET.
 pub(crate) fn get(address: &str, path: &str) -> String {
+    send(address, &format!("GET {path} HTTP/1.1\r\n"))
+}
+
+/// Status line, headers and body of a POST of nothing.
+pub(crate) fn post(address: &str, path: &str) -> String {
+    send(address, &format!("POST {path} HTTP/1.1\r\nContent-Length: 0\r\n"))
+}
+
+/// Sends a request that lacks only the headers that every request has; returns all of the answer.
+pub(crate) fn send(address: &str, head: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("listens");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("sends");
+    write!(stream, "{head}Host: {address}\r\nConnection: close\r\n\r\n").expect("sends");
     let mut response = String::new();
     stream.read_to_string(&mut response).expect("answers");
     response

@@ -16,7 +16,7 @@ use wisp_model_store::PinnedArtifact;
 use super::base::Base;
 use super::{
     AuthConfig, BatchingConfig, Config, DeviceConfig, DrainConfig, ModelConfig, RequestLimits, ServerConfig,
-    SessionsChoice, TelemetryConfig, bounds,
+    SessionsChoice, TelemetryConfig, bounds, suggest,
 };
 use access::{TenantTable, TlsTable};
 use deployment::Deployment;
@@ -93,7 +93,7 @@ pub(super) fn parse(text: &str, origin: &Path, base: &Base<'_>) -> Result<Config
     };
     let file: File = toml::from_str(text).map_err(|error| {
         let span = error.span().unwrap_or(0..0);
-        located(Problem { span, message: error.message().to_owned() })
+        located(Problem { span, message: suggest::with_suggestion(error.message()) })
     })?;
     let folder = origin.parent().unwrap_or(Path::new("."));
     let mut checker = Checker { folder, base, problems: Vec::new() };

@@ -33,7 +33,7 @@ pub(super) async fn reload(State(admin): State<Admin>, request: Parts) -> Respon
 }
 
 /// Whoever reaches this listener may, unless somebody was given the scope: then it is for them.
-fn may_administer(engine: &Engine, request: &Parts) -> Result<(), Response> {
+pub(crate) fn may_administer(engine: &Engine, request: &Parts) -> Result<(), Response> {
     if !engine.has_administrator() {
         return Ok(());
     }
