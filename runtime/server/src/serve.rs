@@ -35,7 +35,6 @@ pub struct Server {
     is_shared: bool,
     certificates: Option<Arc<Certificates>>,
     drain: DrainConfig,
-    reload: Option<Reload>,
 }
 
 /// Puts another configuration into service, or says in one line why not. Blocks until it is done.
@@ -57,6 +56,7 @@ impl Server {
         reserved.answer_probes()?;
         let is_shared = reserved.is_shared();
         let Reserved { grpc, http, answering, telemetry, certificates, config, .. } = reserved;
+        answering.iter().for_each(|answering| answering.started(&engine));
         Ok(Self {
             engine,
             grpc: grpc.listen()?,
@@ -66,14 +66,16 @@ impl Server {
             is_shared,
             certificates,
             drain: config.drain,
-            reload: None,
         })
     }
 
     /// With reloading over the admin listener; `None` where the configuration cannot change.
     #[must_use]
     pub fn with_reload(self, reload: Option<Reload>) -> Self {
-        Self { reload, ..self }
+        if let (Some(answering), Some(reload)) = (&self.admin, reload) {
+            answering.reloads(reload);
+        }
+        self
     }
 
     /// Where gRPC listens; the real port when port 0 was configured.
@@ -108,7 +110,7 @@ impl Server {
     }
 
     async fn run_with(
-        mut self,
+        self,
         telemetry: &Telemetry,
         stop: impl Future<Output = ()> + Send,
     ) -> Result<Drained, ServeError> {
@@ -125,7 +127,7 @@ impl Server {
         let routes = crate::http_routes(&engine).merge(oip::routes(open_inference.clone()));
         let services = services(&engine)?.add_service(oip::service(open_inference));
         let front = Front::new(&engine, services.add_service(health_service));
-        let admin = self.admin.as_ref().map(|answering| answering.started(&engine, self.reload.take()));
+        let admin = self.admin.as_ref().map(|answering| answering.admin().clone());
         let serving = self.serve(&front, routes, telemetry, &closing);
         let mut serving = std::pin::pin!(serving);
         tokio::select! {
