@@ -1,5 +1,7 @@
 //! The engine itself: started from a configuration, asked for embeddings, drained.
 
+mod choose;
+mod classify;
 mod http;
 
 pub use http::HttpRequest;
@@ -10,7 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use wisp_host::{AotCache, CallTimes, EmbedCall, EmbedInputs, Embedded, GrantedModel, Host, HostConfig, Terms};
+use wisp_host::{
+    AotCache, CallTimes, EmbedCall, EmbedInputs, Embedded, GrantedModel, GuestKind, Host, HostConfig, Terms,
+};
 use wisp_model_store::{Progress, Store};
 use wisp_scheduler::{Admission, Announced, Caller, Lane, Origin, Permit, Tenant};
 
@@ -119,7 +123,7 @@ impl Engine {
     /// [`EngineError`]; its [`kind`](wisp_core::Kinded::kind) says what a caller can do about it.
     pub async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, EngineError> {
         let arrived_at = Instant::now();
-        let deployment = self.deployment(request.deployment.as_deref());
+        let deployment = self.shared.choose(request.deployment.as_deref(), GuestKind::Embedder);
         let metrics = &self.shared.metrics;
         let deployment = deployment.inspect_err(|error| metrics.failed(None, error))?;
         let answer = self.embed_with(deployment, request, arrived_at).await;
@@ -311,32 +315,29 @@ fn announce(
     arrived_at: Instant,
 ) -> Result<Vec<(Arc<GrantedModel>, Announced)>, EngineError> {
     let tokens = deployment.ratio.estimate(request.texts.iter(), deployment.max_tokens());
-    let wall_end = arrived_at + deployment.limits.wall;
-    let deadline = request.deadline.map_or(wall_end, |deadline| deadline.min(wall_end));
-    let announced = deployment.grants.iter().map(|(_, model)| {
-        let announced = model.queue.announce(caller, request.texts.len(), tokens, Some(deadline));
-        announced.map(|announced| (Arc::clone(model), announced)).map_err(EngineError::Admission)
-    });
-    announced.collect()
+    deployment.announce(request.texts.len(), tokens, request.deadline, caller, arrived_at)
 }
 
 fn respond(embedded: Embedded, arrived_at: Instant) -> EmbedResponse {
-    let CallTimes { tokenize, stages, .. } = embedded.times;
-    let times = RequestTimes {
-        queue: stages.queue,
-        tokenize,
-        guest: embedded.times.guest(),
-        gather: stages.gather,
-        infer: stages.infer,
-        total: arrived_at.elapsed(),
-    };
     EmbedResponse {
         placement: embedded.computed_by.as_deref().map(report),
         values: embedded.values,
         dimensions: embedded.dimensions,
         token_counts: embedded.token_counts,
-        times,
+        times: times(&embedded.times, arrived_at),
         share: embedded.share,
+    }
+}
+
+fn times(times: &CallTimes, arrived_at: Instant) -> RequestTimes {
+    let CallTimes { tokenize, stages, .. } = *times;
+    RequestTimes {
+        queue: stages.queue,
+        tokenize,
+        guest: times.guest(),
+        gather: stages.gather,
+        infer: stages.infer,
+        total: arrived_at.elapsed(),
     }
 }
 

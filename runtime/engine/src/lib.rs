@@ -24,6 +24,7 @@ mod brought;
 mod builtin;
 mod calibrate;
 mod cgroup;
+mod classify;
 mod config;
 mod deployment;
 mod door;
@@ -47,6 +48,7 @@ mod trust;
 
 pub use builtin::{BUILTIN_PREFIX, guest as builtin_guest};
 pub use calibrate::{CalibrationError, calibrate};
+pub use classify::{ClassifyError, ClassifyRequest, ClassifyResponse};
 pub use config::{
     BatchingConfig, Config, ConfigError, DeploymentConfig, DeviceConfig, DirConfig, EnvConfig, GrantsConfig,
     GuestLimits, InstancesChoice, ModelConfig, ModelGrantConfig, PrecisionChoice, RequestLimits, ServerConfig,
@@ -71,8 +73,9 @@ pub use room::ModelNeed;
 pub use tenants::ANONYMOUS;
 pub use trust::TrustError;
 pub use wisp_host::{
-    AotCache, CallError, Captured, CodeFile, GuestBody, GuestBodyError, GuestKind, HostConfig, HostError, HttpGrant,
-    InheritError, ProgramEnd, Streams, TensorTypes, WrittenIn, check_node_cache, compile as compile_guest,
-    forget_environment, kind_of as guest_kind, take_sealed,
+    AotCache, CallError, CandidateLabel, Captured, ClassifyInput, ClassifyOptions, CodeFile, GuestBody, GuestBodyError,
+    GuestKind, HostConfig, HostError, HttpGrant, InheritError, LabelScore, LabelScores, ProgramEnd, Streams,
+    TensorTypes, WrittenIn, check_node_cache, compile as compile_guest, forget_environment, kind_of as guest_kind,
+    take_sealed,
 };
 pub use wisp_scheduler::{BatchRecord, BatchShare, Lane, Tenant};

@@ -1,8 +1,9 @@
 //! Figures of requests, for Prometheus; those of queues and batches come from the scheduler.
 
 mod refusal;
+mod state;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -14,15 +15,17 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use wisp_core::{ErrorKind, Kinded};
-use wisp_host::CallError;
+use wisp_host::{CallError, KeptTensors};
 use wisp_scheduler::{RejectReason, ScheduleError, SchedulerMetrics};
 
 use crate::{EngineError, ModelInfo};
 use refusal::RefusalSeconds;
 pub use refusal::RefusalStage;
+use state::StateCollector;
 
 /// What was asked for, as a label.
 const EMBED: &str = "embed";
+const CLASSIFY: &str = "classify";
 const HTTP: &str = "http";
 
 /// All figures of an engine.
@@ -39,6 +42,7 @@ pub(crate) struct Metrics {
     inflight: Gauge,
     models_loaded: Gauge,
     devices: Family<DeviceLabels, Gauge>,
+    state: StateCollector,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -108,6 +112,7 @@ impl Metrics {
             inflight: Gauge::default(),
             models_loaded: Gauge::default(),
             devices: Family::default(),
+            state: StateCollector::default(),
             registry: Mutex::default(),
         };
         registry.register("wisp_requests", "Requests by how they ended", metrics.requests.clone());
@@ -120,6 +125,7 @@ impl Metrics {
         registry.register("wisp_inflight_requests", "Requests in the engine", metrics.inflight.clone());
         registry.register("wisp_models_loaded", "Models in service", metrics.models_loaded.clone());
         registry.register("wisp_device_info", "What each model runs on", metrics.devices.clone());
+        registry.register_collector(Box::new(metrics.state.clone()));
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("wisp_build", "The program", build);
         Self { registry: Mutex::new(registry), ..metrics }
@@ -154,15 +160,29 @@ impl Metrics {
     /// A request was answered.
     pub(crate) fn answered(&self, deployment: &DeploymentMetrics, times: &Answered) {
         deployment.ok.inc();
-        deployment.seconds.observe(times.total.as_secs_f64());
-        deployment.guest_seconds.observe(times.guest.as_secs_f64());
-        deployment.guest_start_seconds.observe(times.start.as_secs_f64());
+        deployment.observe(times);
     }
 
     /// A request failed. Deployments that do not exist share one name: clients must not be able to make up series.
     pub(crate) fn failed(&self, deployment: Option<&DeploymentMetrics>, error: &EngineError) {
         let name = deployment.map_or("", |deployment| deployment.deployment.as_str());
         self.count(name, EMBED, error);
+    }
+
+    /// A request to classify was answered.
+    pub(crate) fn answered_classify(&self, deployment: &DeploymentMetrics, times: &Answered) {
+        self.requests.get_or_create(&request(&deployment.deployment, CLASSIFY, "ok")).inc();
+        deployment.observe(times);
+    }
+
+    /// A request to classify failed.
+    pub(crate) fn failed_classify(&self, deployment: Option<&DeploymentMetrics>, error: &EngineError) {
+        self.count(deployment.map_or("", |deployment| deployment.deployment.as_str()), CLASSIFY, error);
+    }
+
+    /// A deployment keeps tensors from one request to the next.
+    pub(crate) fn keeps(&self, deployment: &str, kept: &Arc<KeptTensors>) {
+        self.state.follow(deployment, kept);
     }
 
     /// An application answered; what it answered is its own business.
@@ -230,6 +250,12 @@ impl Rejections {
 }
 
 impl DeploymentMetrics {
+    fn observe(&self, times: &Answered) {
+        self.seconds.observe(times.total.as_secs_f64());
+        self.guest_seconds.observe(times.guest.as_secs_f64());
+        self.guest_start_seconds.observe(times.start.as_secs_f64());
+    }
+
     /// An instance lives from now on until the result is dropped.
     pub(crate) fn instance(&self) -> Living {
         self.guest_instances.inc();

@@ -10,6 +10,7 @@
 
 mod admin;
 mod applications;
+mod classify;
 mod connection;
 mod deadline;
 mod door;
@@ -18,6 +19,7 @@ mod error;
 mod identity;
 mod readiness;
 mod receive;
+mod rest_classify;
 mod serve;
 mod status;
 

@@ -3,6 +3,7 @@
 mod applications;
 mod artifacts;
 mod bench;
+mod classify;
 mod door;
 mod embed;
 mod environment;
