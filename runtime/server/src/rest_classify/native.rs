@@ -131,11 +131,7 @@ pub(super) async fn classify(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let answered = async {
-        let request = request(read(body)?)?;
-        answer(&engine, &headers, request).await
-    };
-    match answered.await {
+    match answered(&engine, &headers, body).await {
         Ok(response) => Json(Answer::of(&response)).into_response(),
         Err(refusal) => {
             let told = refusal.told();
@@ -143,6 +139,14 @@ pub(super) async fn classify(
             told.with(body)
         }
     }
+}
+
+async fn answered(
+    engine: &Engine,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<ClassifyResponse, Refusal> {
+    answer(engine, headers, request(read(body)?)?).await
 }
 
 fn request(body: Body) -> Result<ClassifyRequest, Refusal> {

@@ -55,14 +55,20 @@ pub(super) async fn predict(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let answered = async {
-        let (request, is_batch) = request(read(body)?)?;
-        Ok((answer(&engine, &headers, request).await?, is_batch))
-    };
-    match answered.await {
+    match answered(&engine, &headers, body).await {
         Ok((response, is_batch)) => Json(Answer::of(&response, is_batch)).into_response(),
         Err(refusal) => failure(refusal.told()),
     }
+}
+
+/// The answer, and whether it is to a batch.
+async fn answered(
+    engine: &Engine,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(ClassifyResponse, bool), Refusal> {
+    let (request, is_batch) = request(read(body)?)?;
+    Ok((answer(engine, headers, request).await?, is_batch))
 }
 
 /// The request, and whether it is a batch.
