@@ -50,12 +50,12 @@ pub use builtin::{BUILTIN_PREFIX, guest as builtin_guest};
 pub use calibrate::{CalibrationError, calibrate};
 pub use classify::{ClassifyError, ClassifyRequest, ClassifyResponse};
 pub use config::{
-    BatchingConfig, Config, ConfigError, DeploymentConfig, DeviceConfig, DirConfig, EnvConfig, GrantsConfig,
-    GuestLimits, InstancesChoice, ModelConfig, ModelGrantConfig, PrecisionChoice, RequestLimits, ServerConfig,
-    SessionsChoice, TenantConfig, TrustConfig,
+    AuthConfig, BatchingConfig, ClientCertificates, Config, ConfigError, DeploymentConfig, DeviceConfig, DirConfig,
+    DrainConfig, EnvConfig, GrantsConfig, GuestLimits, InstancesChoice, ModelConfig, ModelGrantConfig, PrecisionChoice,
+    RequestLimits, Scope, ServerConfig, SessionsChoice, TenantConfig, TlsConfig, TrustConfig,
 };
 pub use deployment::{DeploymentHealth, DeploymentInfo};
-pub use engine::{Engine, HttpRequest};
+pub use engine::{Engine, HttpRequest, Reloaded};
 pub use error::{EngineError, StartError};
 pub use import::{ImportError, ImportRequest, Imported, import};
 pub use libraries::{devices, is_bundled, probe_backend, use_probe_program};
@@ -70,7 +70,7 @@ pub use proof::speed::Speed;
 pub use proof::{Proof, ProofError, SideBySide, proofs};
 pub use request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
 pub use room::ModelNeed;
-pub use tenants::ANONYMOUS;
+pub use tenants::{ANONYMOUS, Credentials, Identity, IdentityError};
 pub use trust::TrustError;
 pub use wisp_host::{
     AotCache, CallError, CandidateLabel, Captured, ClassifyInput, ClassifyOptions, CodeFile, GuestBody, GuestBodyError,

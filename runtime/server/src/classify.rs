@@ -21,8 +21,7 @@ struct Caller {
     deadline: Option<Instant>,
     /// When the head of the request was there, where the door has looked.
     arrived_at: Option<Instant>,
-    /// `None` for nobody in particular.
-    tenant: Option<Tenant>,
+    tenant: Tenant,
 }
 
 /// Why a message is not answered.
@@ -68,7 +67,7 @@ async fn answer(
     message: v1::ClassifyRequest,
 ) -> Result<v1::ClassifyResponse, Refusal> {
     let mut request = message::from_message(message).map_err(Refusal::Message)?;
-    (request.deadline, request.tenant) = (caller.deadline, caller.tenant.clone());
+    (request.deadline, request.tenant) = (caller.deadline, Some(caller.tenant.clone()));
     let response = engine.classify(request).await.map_err(Refusal::Engine)?;
     Ok(message::to_message(response))
 }
@@ -79,7 +78,7 @@ impl Caller {
         let (arrived_at, tenant) = match request.extensions().get::<Arrived>() {
             Some(arrived) => (Some(arrived.at), arrived.tenant.clone()),
             // The door lets pass what it does not know, for the reason to be told here.
-            None => (None, identity::tenant(engine, request.metadata().as_ref())?),
+            None => (None, identity::tenant(engine, request.metadata().as_ref(), request.extensions())?),
         };
         Ok(Self { deadline, arrived_at, tenant })
     }

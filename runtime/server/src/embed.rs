@@ -38,9 +38,9 @@ impl InferenceService for Inference {
         let (arrived_at, tenant) = match request.extensions().get::<Arrived>() {
             Some(arrived) => (Some(arrived.at), arrived.tenant.clone()),
             // The door lets pass what it does not know, for the reason to be told here.
-            None => (None, identity::tenant(&self.engine, request.metadata().as_ref())?),
+            None => (None, identity::tenant(&self.engine, request.metadata().as_ref(), request.extensions())?),
         };
-        let request = EmbedRequest { deadline, tenant, ..from_message(request.into_inner())? };
+        let request = EmbedRequest { deadline, tenant: Some(tenant), ..from_message(request.into_inner())? };
         match self.engine.embed(request).await {
             Ok(response) => Ok(Response::new(to_message(&response))),
             Err(error) => {

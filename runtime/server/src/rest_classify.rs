@@ -7,10 +7,12 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
 use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::request::Parts as Head;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::post;
 use serde::de::DeserializeOwned;
+use tonic::{Code, Status};
 use wisp_core::Kinded;
 use wisp_engine::{ClassifyRequest, ClassifyResponse, Engine, EngineError};
 
@@ -19,8 +21,8 @@ use crate::status::http_status;
 
 /// Why a request is not answered.
 enum Refusal {
-    /// Its token is nobody's.
-    Unauthenticated(String),
+    /// Whoever sends it is nobody, or may not.
+    Identity(Status),
     /// Its body could not be received.
     Body(BytesRejection),
     /// Its body is not what it should be.
@@ -38,7 +40,6 @@ struct Told {
 }
 
 /// The routes, over an engine.
-#[expect(dead_code, reason = "mounted by the listener that serves HTTP")]
 pub(crate) fn routes(engine: Engine) -> Router {
     let message_bytes = engine.limits().message_bytes;
     Router::new()
@@ -54,18 +55,20 @@ fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, R
     serde_json::from_slice(&body).map_err(|error| Refusal::Malformed(format!("the body cannot be read: {error}")))
 }
 
-/// Classifies for whoever the headers name.
-async fn answer(engine: &Engine, headers: &HeaderMap, request: ClassifyRequest) -> Result<ClassifyResponse, Refusal> {
-    let tenant = identity::tenant(engine, headers);
-    let tenant = tenant.map_err(|status| Refusal::Unauthenticated(status.message().to_owned()))?;
-    engine.classify(ClassifyRequest { tenant, ..request }).await.map_err(Refusal::Engine)
+/// Classifies for whoever the head of the request names.
+async fn answer(engine: &Engine, head: &Head, request: ClassifyRequest) -> Result<ClassifyResponse, Refusal> {
+    let tenant = identity::tenant(engine, &head.headers, &head.extensions).map_err(Refusal::Identity)?;
+    engine.classify(ClassifyRequest { tenant: Some(tenant), ..request }).await.map_err(Refusal::Engine)
 }
 
 impl Refusal {
     fn told(self) -> Told {
         let told = |status, message| Told { status, message, retry_after_s: None };
         match self {
-            Self::Unauthenticated(message) => told(StatusCode::UNAUTHORIZED, message),
+            Self::Identity(status) if status.code() == Code::PermissionDenied => {
+                told(StatusCode::FORBIDDEN, status.message().to_owned())
+            }
+            Self::Identity(status) => told(StatusCode::UNAUTHORIZED, status.message().to_owned()),
             Self::Malformed(message) => told(StatusCode::BAD_REQUEST, message),
             Self::Body(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
                 told(rejection.status(), "the body is larger than server.limits.message_bytes".to_owned())

@@ -2,14 +2,14 @@
 
 use wisp_host::GuestKind;
 
-use super::{DEFAULT_DEPLOYMENT, Shared};
+use super::generation::{DEFAULT_DEPLOYMENT, Generation};
 use crate::EngineError;
 use crate::deployment::Deployment;
 
 /// The deployment that classifies when a request names none and there are several.
 const DEFAULT_CLASSIFIER: &str = "classifier";
 
-impl Shared {
+impl Generation {
     /// The deployment of this name, if its guest is of this kind; without a name, the only one of the kind, or the default's.
     ///
     /// # Errors
@@ -20,10 +20,7 @@ impl Shared {
         let names = || fitting().map(|deployment| format!("`{}`", deployment.name)).collect::<Vec<_>>().join(", ");
         let usual = if kind == GuestKind::Classifier { DEFAULT_CLASSIFIER } else { DEFAULT_DEPLOYMENT };
         let found = match name {
-            Some(name) => self.deployments.get(name).ok_or_else(|| EngineError::UnknownDeployment {
-                name: name.chars().take(128).collect(),
-                available: listed(self.deployments.keys().map(String::as_str)),
-            })?,
+            Some(name) => self.deployment(Some(name))?,
             None => match (fitting().next(), fitting().count()) {
                 (None, _) => self
                     .deployments
@@ -56,8 +53,4 @@ fn what(kind: GuestKind) -> &'static str {
         GuestKind::Http => "serves HTTP",
         GuestKind::Program => "runs",
     }
-}
-
-fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use wisp_host::{Classified, ClassifyCall, ClassifyInput, GuestKind, LabelScores, Terms};
 use wisp_scheduler::{Caller, Origin};
 
+use super::generation::Generation;
 use super::{Engine, report, times};
 use crate::deployment::Deployment;
 use crate::metrics::Answered;
@@ -28,22 +29,24 @@ impl Engine {
     /// # Errors
     /// [`EngineError`]; its [`kind`](wisp_core::Kinded::kind) says what a caller can do about it.
     pub async fn classify(&self, request: ClassifyRequest) -> Result<ClassifyResponse, EngineError> {
-        let shared = &*self.shared;
         let arrived_at = Instant::now();
-        let deployment = shared.choose(request.deployment.as_deref(), GuestKind::Classifier);
-        let deployment = deployment.inspect_err(|error| shared.metrics.failed_classify(None, error))?;
-        let answer = self.classify_with(deployment, request, arrived_at).await;
-        answer.inspect_err(|error| shared.metrics.failed_classify(Some(&deployment.metrics), error))
+        let generation = self.shared.generation();
+        let metrics = &self.shared.metrics;
+        let deployment = generation.choose(request.deployment.as_deref(), GuestKind::Classifier);
+        let deployment = deployment.inspect_err(|error| metrics.failed_classify(None, error))?;
+        let answer = self.classify_with(&generation, deployment, request, arrived_at).await;
+        answer.inspect_err(|error| metrics.failed_classify(Some(&deployment.metrics), error))
     }
 
     async fn classify_with(
         &self,
+        generation: &Generation,
         deployment: &Deployment,
         request: ClassifyRequest,
         arrived_at: Instant,
     ) -> Result<ClassifyResponse, EngineError> {
         let shared = &*self.shared;
-        let tenant = request.tenant.as_ref().unwrap_or(shared.tenants.anonymous());
+        let tenant = request.tenant.as_ref().unwrap_or(generation.tenants.anonymous());
         let _permit = self.admit(request.lane, tenant)?;
         request.check(&shared.limits).map_err(EngineError::Classify)?;
         let caller = Caller { lane: request.lane, tenant: tenant.clone(), origin: Origin::default() };

@@ -13,19 +13,22 @@ use wisp_host::{KeptTensors, StateFigures};
 
 /// The deployments that may keep something, as long as they exist.
 #[derive(Clone, Debug, Default)]
-pub(super) struct StateCollector(Arc<Mutex<BTreeMap<String, Weak<KeptTensors>>>>);
+pub(super) struct StateCollector(Arc<Mutex<BTreeMap<String, Vec<Weak<KeptTensors>>>>>);
 
 impl StateCollector {
     /// Figures of this deployment from now on, in place of those of an earlier one of its name.
     pub(super) fn follow(&self, deployment: &str, kept: &Arc<KeptTensors>) {
         let mut followed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        followed.insert(deployment.to_owned(), Arc::downgrade(kept));
+        let same_name = followed.entry(deployment.to_owned()).or_default();
+        // The earlier one comes back if this one never goes into service.
+        same_name.retain(|earlier| earlier.strong_count() > 0);
+        same_name.push(Arc::downgrade(kept));
     }
 
     fn figures(&self) -> Vec<(String, StateFigures)> {
         let followed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let living = followed.iter().filter_map(|(name, kept)| Some((name.clone(), kept.upgrade()?.figures())));
-        living.collect()
+        let latest = |kept: &[Weak<KeptTensors>]| kept.iter().rev().find_map(Weak::upgrade);
+        followed.iter().filter_map(|(name, kept)| Some((name.clone(), latest(kept)?.figures()))).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::http::HeaderMap;
+use axum::http::request::Parts as Head;
 use axum::response::{IntoResponse, Json, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -128,10 +128,10 @@ struct FailureText {
 
 pub(super) async fn classify(
     State(engine): State<Engine>,
-    headers: HeaderMap,
+    head: Head,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    match answered(&engine, &headers, body).await {
+    match answered(&engine, &head, body).await {
         Ok(response) => Json(Answer::of(&response)).into_response(),
         Err(refusal) => {
             let told = refusal.told();
@@ -143,10 +143,10 @@ pub(super) async fn classify(
 
 async fn answered(
     engine: &Engine,
-    headers: &HeaderMap,
+    head: &Head,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<ClassifyResponse, Refusal> {
-    answer(engine, headers, request(read(body)?)?).await
+    answer(engine, head, request(read(body)?)?).await
 }
 
 fn request(body: Body) -> Result<ClassifyRequest, Refusal> {

@@ -6,7 +6,8 @@
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
+use axum::http::request::Parts as Head;
 use axum::response::{IntoResponse, Json, Response};
 use serde::{Deserialize, Serialize};
 use wisp_engine::{ClassifyRequest, ClassifyResponse, Engine, LabelScores};
@@ -50,12 +51,8 @@ struct Failure {
     error_type: &'static str,
 }
 
-pub(super) async fn predict(
-    State(engine): State<Engine>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    match answered(&engine, &headers, body).await {
+pub(super) async fn predict(State(engine): State<Engine>, head: Head, body: Result<Bytes, BytesRejection>) -> Response {
+    match answered(&engine, &head, body).await {
         Ok((response, is_batch)) => Json(Answer::of(&response, is_batch)).into_response(),
         Err(refusal) => failure(refusal.told()),
     }
@@ -64,11 +61,11 @@ pub(super) async fn predict(
 /// The answer, and whether it is to a batch.
 async fn answered(
     engine: &Engine,
-    headers: &HeaderMap,
+    head: &Head,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(ClassifyResponse, bool), Refusal> {
     let (request, is_batch) = request(read(body)?)?;
-    Ok((answer(engine, headers, request).await?, is_batch))
+    Ok((answer(engine, head, request).await?, is_batch))
 }
 
 /// The request, and whether it is a batch.
