@@ -1,5 +1,8 @@
 //! From what a model computes to scores that people read: activations, similarity, and the best of many.
 
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+
 use crate::classifier::ScoredLabel;
 
 /// Turns logits into shares of 1: each is `exp(logit / temperature)`, divided by the sum of all.
@@ -41,17 +44,46 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
 /// The `count` highest scores with their positions, the highest first; among equals the lower position. `None` gives all.
 #[must_use]
 pub fn best(scores: &[f32], count: Option<u32>) -> Vec<(usize, f32)> {
-    let mut ranked: Vec<_> = scores.iter().copied().enumerate().collect();
-    let by_score = |(i, a): &(usize, f32), (j, b): &(usize, f32)| b.total_cmp(a).then(i.cmp(j));
-    let count = count.map_or(ranked.len(), |count| ranked.len().min(count as usize));
-    // All of a thousand labels are put in order only if all are wanted.
-    if 0 < count && count < ranked.len() {
-        ranked.select_nth_unstable_by(count - 1, by_score);
-    }
-    ranked.truncate(count);
-    ranked.sort_unstable_by(by_score);
-    ranked
+    let count = count.map_or(scores.len(), |count| scores.len().min(count as usize));
+    // Whoever wants five of a thousand does not wait for all of them to be put in order.
+    let mut ranked: BinaryHeap<Ranked> = scores.iter().copied().enumerate().map(Ranked::from).collect();
+    (0..count)
+        .map_while(|_| ranked.pop())
+        .map(|Ranked { position: Reverse(position), score }| (position, score))
+        .collect()
 }
+
+/// A score at its position, in the order of ranks.
+struct Ranked {
+    score: f32,
+    position: Reverse<usize>,
+}
+
+impl From<(usize, f32)> for Ranked {
+    fn from((position, score): (usize, f32)) -> Self {
+        Self { score, position: Reverse(position) }
+    }
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.score.total_cmp(&other.score).then(self.position.cmp(&other.position))
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Ranked {}
 
 /// The labels of the [`best`] scores; a score beyond the names has an empty one.
 #[must_use]

@@ -54,7 +54,7 @@ pub(crate) struct Classify {
     /// Labels to choose from, each LABEL or LABEL=WHAT IT MEANS.
     #[arg(long, env = "WISP_LABELS", value_name = "A,B,…", value_delimiter = ',')]
     labels: Vec<String>,
-    /// Sentence with one {} for the label, such as "This text is about {}."
+    /// Sentence with one {} for the label, such as "This is about {}."
     #[arg(long, env = "WISP_TEMPLATE", value_name = "SENTENCE")]
     template: Option<String>,
     /// Show so many labels of each input, the best.

@@ -116,7 +116,7 @@ pub enum ClassifyError {
         label: String,
     },
     /// The template has no place for a label, or several.
-    #[error("the template must have one {PLACE} for the label, such as `This text is about {PLACE}.`")]
+    #[error("the template must have one {PLACE} for the label, such as `This is about {PLACE}.`")]
     Template,
     /// No label is wanted.
     #[error("top_k is 0; ask for at least one label, or leave it out for all")]

@@ -21,7 +21,7 @@ pub(crate) fn scores(model: &str, output: &Tensor<'_>, scoring: Scoring) -> Resu
     let (values, is_shares) = match output.data_type() {
         DataType::U8 => (output.bytes().iter().map(|&step| f32::from(step) / STEPS).collect(), true),
         _ => {
-            let values: Vec<f32> = output.to_f32()?.iter().copied().collect();
+            let values = output.to_f32_vec()?;
             let is_shares = is_shares(&values);
             (values, is_shares)
         }

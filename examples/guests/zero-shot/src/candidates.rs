@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(asked.labels, ["a", "b"]);
         assert_eq!(asked.sentences, ["On letters", "On b"]);
         let configured = Candidates::of(&options(&[], None), &settings("c"), of_model).expect("labels");
-        assert_eq!(configured.sentences, ["This text is about c."]);
+        assert_eq!(configured.sentences, ["This is about c."]);
         let known = Candidates::of(&options(&[], None), &settings(""), of_model).expect("labels");
         assert_eq!(known.labels, ["bird"]);
         let error = Candidates::of(&options(&[], None), &settings(""), || Ok(vec![])).expect_err("none anywhere");

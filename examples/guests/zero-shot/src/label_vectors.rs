@@ -22,7 +22,7 @@ pub(crate) fn of(sentences: &[String], embedder: &TextEmbedder) -> Result<Vec<Ve
 /// A deployment has one embedding model for as long as the host keeps anything for it, so the sentence alone is the key.
 fn kept(sentence: &str) -> Result<Option<Vec<f32>>, Error> {
     let Some(tensor) = state::get(sentence)? else { return Ok(None) };
-    Ok(Some(tensor.view::<f32>()?.iter().copied().collect()))
+    tensor.to_f32_vec().map(Some)
 }
 
 /// Keeps a vector if the host has room for it: it saves work, and nothing depends on it.

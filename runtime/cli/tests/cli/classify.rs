@@ -1,5 +1,7 @@
 //! Classification as clients and users meet it: gRPC over real sockets, and `wisp classify` from the shell.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -46,9 +48,25 @@ impl Classifiers {
             .replace("ZERO_SHOT", &topics.display().to_string())
             .replace("IMAGE_CLASSIFIER", &birds.display().to_string());
         std::fs::write(&config, text).expect("writable");
-        let arguments = ["--config", &config.display().to_string()];
+        let arguments = ["--config", &config.display().to_string(), "--http", "127.0.0.1:0"];
         Some(Self { server: Server::start_with_admin(test, &arguments)?, _folder: folder })
     }
+}
+
+/// Status and body of a POST with this JSON.
+fn post(address: &str, path: &str, body: &str) -> (u16, Value) {
+    let mut stream = TcpStream::connect(address).expect("listens");
+    let length = body.len();
+    write!(stream, "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")
+        .expect("sends");
+    // The answer may come before all of the body was read.
+    let _ = stream.write_all(body.as_bytes());
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("answers");
+    let (head, body) = response.split_once("\r\n\r\n").unwrap_or_else(|| panic!("`{response}`"));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let json = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: `{body}`"));
+    (status.unwrap_or_else(|| panic!("no status in `{head}`")), json)
 }
 
 fn bird() -> PathBuf {
@@ -200,13 +218,99 @@ async fn a_stream_is_answered_in_its_order_and_goes_on_after_a_bad_message() {
     for (index, said) in said.iter().enumerate() {
         assert_eq!(said, expected[index % 4], "message {index}");
     }
-    // Whoever leaves in the middle takes nothing along.
-    let endless = tokio_stream::iter(std::iter::repeat_with(|| topic("a")));
-    let mut answers = client.classify_stream(endless).await.expect("is answered").into_inner();
-    answers.message().await.expect("no error").expect("an answer");
-    drop(answers);
-    client.classify(topic("a")).await.expect("the server goes on");
     classifiers.server.stop_cleanly();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_and_photographs_are_classified_over_http() {
+    let Some(classifiers) = Classifiers::start("texts_and_photographs_are_classified_over_http") else { return };
+    let post = |path: &str, body: &str| post(&classifiers.server.http, path, body);
+    let file = base64(&std::fs::read(bird()).expect("in the source tree"));
+    let (status, answer) = post(
+        "/v1/classify",
+        &format!(
+            r#"{{"deployment": "birds", "top_k": 1, "inputs": [{{"image": "{file}"}}, {{"image": "data:image/jpeg;base64,{file}"}}]}}"#
+        ),
+    );
+    assert_eq!(status, 200, "{answer}");
+    for classification in answer["classifications"].as_array().expect("a list") {
+        let best = &classification["labels"][0];
+        assert_eq!((&best["label"], &best["index"]), (&"Aix galericulata".into(), &166.into()), "{answer}");
+    }
+    assert_eq!(answer["placement"]["model"], "birds-v1");
+    assert!(answer["timing"]["infer_ns"].as_u64() > Some(0), "{answer}");
+    let topic = r#"{"deployment": "topics", "inputs": "A storm is coming in from the sea.",
+                    "labels": ["money", {"label": "weather", "description": "rain, wind and sun"}]}"#;
+    let (status, answer) = post("/v1/classify", topic);
+    assert_eq!((status, &answer["classifications"][0]["labels"][0]["label"]), (200, &"weather".into()), "{answer}");
+
+    for (path, body, code, said) in [
+        ("/v1/classify", "{", 400, "the body cannot be read"),
+        (
+            "/v1/classify",
+            r#"{"inputs": "a", "labels": ["a", "b"]}"#,
+            400,
+            "name a deployment; there is `birds`, `topics`",
+        ),
+        ("/v1/classify", r#"{"deployment": "nobody", "inputs": "a"}"#, 404, "deployment `nobody` does not exist"),
+        ("/v1/classify", r#"{"deployment": "embedder", "inputs": "a"}"#, 400, "is an embedder"),
+        ("/v1/classify", r#"{"deployment": "topics", "inputs": "a", "labels": ["x", "x"]}"#, 400, "are both `x`"),
+        ("/v1/classify", r#"{"deployment": "topics", "inputs": "a", "labels": ["x"], "top_k": 0}"#, 400, "top_k is 0"),
+        ("/v1/classify", r#"{"deployment": "birds", "inputs": {"image": "AAAA"}}"#, 400, "neither JPEG nor PNG"),
+        ("/v1/classify", r#"{"deployment": "birds", "inputs": {"image": "??"}}"#, 400, "the image is not base64"),
+    ] {
+        let (status, answer) = post(path, body);
+        let message = answer["error"]["message"].as_str().unwrap_or_default();
+        assert_eq!((status, message.contains(said)), (code, true), "{body}: {status} {answer}");
+    }
+    let large = format!(r#"{{"deployment": "birds", "inputs": {{"image": "{}"}}}}"#, "A".repeat(17 << 20));
+    let (status, answer) = post("/v1/classify", &large);
+    assert_eq!(
+        (status, answer["error"]["message"].as_str()),
+        (413, Some("the body is larger than server.limits.message_bytes"))
+    );
+    classifiers.server.stop_cleanly();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_of_text_embeddings_inference_get_predictions() {
+    let test = "clients_of_text_embeddings_inference_get_predictions";
+    let Some(zero_shot) = wisp_testing::guest(test, "zero-shot") else { return };
+    let zero_shot = zero_shot.canonicalize().expect("it was built").display().to_string();
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let config = folder.path().join("wisp.toml");
+    let text = format!(
+        "[models.all-minilm-l6-v2]\n[deployments.topics]\nguest = \"{zero_shot}\"\n\
+         models = {{ encoder = \"all-minilm-l6-v2\" }}\nlimits = {{ wall_ms = 60000 }}\n\
+         [deployments.topics.grants]\nenv = [\"LABELS=weather; money\"]\n"
+    );
+    std::fs::write(&config, text).expect("writable");
+    let arguments = ["--config", &config.display().to_string(), "--http", "127.0.0.1:0"];
+    let Some(server) = Server::start(test, &arguments) else { return };
+    let (status, answer) = post(&server.http, "/predict", r#"{"inputs": "It will rain and snow all week."}"#);
+    assert_eq!((status, &answer[0]["label"]), (200, &"weather".into()), "{answer}");
+    assert_eq!(answer.as_array().map(Vec::len), Some(2));
+    let batch = r#"{"inputs": [["It will rain all week."], ["He lent her a hundred dollars."]], "truncate": true}"#;
+    let (status, answer) = post(&server.http, "/predict", batch);
+    assert_eq!((status, &answer[0][0]["label"], &answer[1][0]["label"]), (200, &"weather".into(), &"money".into()));
+    let (status, answer) = post(&server.http, "/predict", r#"{"inputs": ["a", "b"]}"#);
+    assert_eq!((status, &answer["error_type"]), (400, &"Validation".into()), "{answer}");
+    server.stop_cleanly();
+}
+
+/// As the standard writes it, with padding (RFC 4648, 4).
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let letters = |chunk: &[u8]| {
+        let bits =
+            chunk.iter().enumerate().fold(0_u32, |bits, (place, &byte)| bits | u32::from(byte) << (16 - 8 * place));
+        let letter = |place: usize| match place <= chunk.len() {
+            true => char::from(LETTERS[(bits >> (18 - 6 * place)) as usize & 63]),
+            false => '=',
+        };
+        (0..4).map(letter).collect::<String>()
+    };
+    bytes.chunks(3).map(letters).collect()
 }
 
 fn run(arguments: &[&str]) -> Output {

@@ -111,11 +111,11 @@ async fn clear_sentences_get_the_label_that_they_are_about() {
 async fn labels_that_hold_by_themselves_are_scored_by_themselves() {
     let Some((real, config)) = config("labels_that_hold_by_themselves_are_scored_by_themselves") else { return };
     let engine = support::start(config, &real);
-    let text = "The minister opened the stadium where the football team plays.";
-    let mut request = about("topics", &[text], &["politics", "sports", "cooking"]);
+    let text = "He broke his leg in a football match and was taken to hospital.";
+    let mut request = about("topics", &[text], &["health", "sports", "cooking"]);
     request.options.is_multi_label = true;
     let scores = engine.classify(request).await.expect("classifies").classifications.remove(0);
-    assert!(score(&scores, "sports") > 0.5, "{scores:?}");
+    assert!(score(&scores, "sports") > 0.5 && score(&scores, "health") > 0.5, "{scores:?}");
     assert!(score(&scores, "cooking") < 0.5, "{scores:?}");
     let mut alone = about("topics", &[text], &["sports"]);
     alone.options.is_multi_label = true;
@@ -270,7 +270,7 @@ async fn vectors_of_labels_are_kept_for_the_deployment_alone_and_within_its_boun
             .map(|name| figure(&engine, &format!("wisp_state_{name}"), deployment))
     };
     assert_eq!(seen("roomy"), [5, 5, 0, 5]);
-    assert_eq!(seen("small"), [0, 10, 7, 3], "five labels in turn never find room for three");
+    assert_eq!(seen("small"), [3, 7, 4, 3], "of five labels the last three stay, and the first two take their place");
     assert!(figure(&engine, "wisp_state_bytes", "roomy") > 5 * 384 * 4);
     // Neither a guest that may keep nothing nor one that was not told so has any figures.
     let figures = engine.metrics();
