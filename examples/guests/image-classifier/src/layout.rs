@@ -10,11 +10,12 @@ const USUAL_SIDE: usize = 224;
 /// Colours of a pixel.
 const COLOURS: usize = 3;
 
-/// The environment of the guest may name what is taken away from brightness before it is divided: three numbers, of 1.
-const MEAN: &str = "MEAN";
+/// The environment of the guest may name what is taken away from brightness before it is divided: a number a colour, in
+/// thousandths of full brightness. (Whole numbers, because reading others takes 15 KB of code and tables.)
+const MEAN: &str = "MEAN_PERMILLE";
 
 /// What brightness is divided by, as [`MEAN`].
-const STD: &str = "STD";
+const STD: &str = "STD_PERMILLE";
 
 /// The only input of a model of pictures.
 #[derive(Debug, PartialEq)]
@@ -73,10 +74,10 @@ impl Layout {
         let brightness = match input.ty {
             DataType::U8 => Brightness::Bytes,
             DataType::Fp32 => Brightness::Floats {
-                mean: numbers(MEAN, variable(MEAN), [0.0; COLOURS])?,
-                deviation: numbers(STD, variable(STD), [1.0; COLOURS])?,
+                mean: numbers(MEAN, variable(MEAN), [0.0; COLOURS], 0)?,
+                deviation: numbers(STD, variable(STD), [1.0; COLOURS], 1)?,
             },
-            other => return Err(misfit(format!("takes {other:?}; this guest makes u8 and f32"))),
+            other => return Err(misfit(format!("takes {}; this guest makes u8 and f32", other.name()))),
         };
         Ok(Self { input: input.name.clone(), width: side(width)?, height: side(height)?, order, brightness })
     }
@@ -115,17 +116,17 @@ impl Layout {
     }
 }
 
-/// Three numbers separated by commas.
-fn numbers(name: &str, text: Option<String>, default: [f32; COLOURS]) -> Result<[f32; COLOURS], Error> {
+/// Three numbers separated by commas, as shares of 1.
+fn numbers(name: &str, text: Option<String>, default: [f32; COLOURS], least: u16) -> Result<[f32; COLOURS], Error> {
     let Some(text) = text else { return Ok(default) };
-    let parsed: Option<Vec<f32>> = text.split(',').map(|number| number.trim().parse().ok()).collect();
-    let wrong = || {
-        let example = "0.485,0.456,0.406";
+    let parse = |number: &str| number.trim().parse::<u16>().ok().filter(|&number| number >= least);
+    let parsed: Option<Vec<f32>> = text.split(',').map(|number| Some(f32::from(parse(number)?) / 1000.0)).collect();
+    parsed.and_then(|numbers| numbers.try_into().ok()).ok_or_else(|| {
+        let example = "485,456,406";
         Error::internal(format!(
-            "{name} is `{text}` in the environment of the guest; write a number a colour, such as {example}"
+            "{name} is `{text}` in the environment of the guest; write a number a colour, at least {least}, such as {example}"
         ))
-    };
-    parsed.and_then(|numbers| numbers.try_into().ok()).ok_or_else(wrong)
+    })
 }
 
 #[cfg(test)]
@@ -166,18 +167,18 @@ mod tests {
 
     #[test]
     fn the_environment_says_how_floats_are_centred() {
-        let variable = |name: &str| Some(if name == MEAN { "0.5, 0.25,0" } else { "0.5,1,2" }.to_owned());
+        let variable = |name: &str| Some(if name == MEAN { "500, 250,0" } else { "500,1000,2000" }.to_owned());
         let layout = Layout::with(&info(DataType::Fp32, &[1, 1, 1, 3]), variable).expect("fits");
         let expected = Brightness::Floats { mean: [0.5, 0.25, 0.0], deviation: [0.5, 1.0, 2.0] };
         assert_eq!(layout.brightness, expected);
         let error = Layout::with(&info(DataType::Fp32, &[1, 1, 1, 3]), |_| Some("1,2".to_owned()));
-        assert!(error.expect_err("two numbers").to_string().starts_with("MEAN is `1,2` in the environment"));
+        assert!(error.expect_err("two numbers").to_string().starts_with("MEAN_PERMILLE is `1,2` in the environment"));
     }
 
     #[test]
     fn what_is_no_model_of_pictures_is_refused_by_what_it_takes() {
         for (ty, shape, said) in [
-            (DataType::I64, &[1, 224, 224, 3][..], "takes DataType::I64"),
+            (DataType::I64, &[1, 224, 224, 3][..], "takes i64"),
             (DataType::U8, &[-1, -1], "takes [-1, -1]"),
             (DataType::U8, &[8, 224, 224, 3], "takes [8, 224, 224, 3]"),
             (DataType::U8, &[1, 0, 224, 3], "takes [1, 0, 224, 3]"),
