@@ -4,8 +4,9 @@ mod infer;
 mod leaving;
 mod method;
 mod refusal;
+mod state;
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -17,7 +18,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use wisp_core::{ErrorKind, Kinded};
-use wisp_host::CallError;
+use wisp_host::{CallError, KeptTensors};
 use wisp_scheduler::{RejectReason, ScheduleError, SchedulerMetrics};
 
 use crate::{EngineError, ModelInfo};
@@ -26,6 +27,7 @@ pub(crate) use leaving::Leaving;
 pub use method::Method;
 use refusal::RefusalSeconds;
 pub use refusal::RefusalStage;
+use state::StateCollector;
 
 /// All figures of an engine.
 pub(crate) struct Metrics {
@@ -44,6 +46,7 @@ pub(crate) struct Metrics {
     devices: Family<DeviceLabels, Gauge>,
     models_healthy: Family<ModelLabels, Gauge>,
     deployments_ready: Family<DeploymentLabels, Gauge>,
+    state: StateCollector,
 }
 
 /// What is asked of the engine at the moment when figures are wanted.
@@ -133,6 +136,7 @@ impl Metrics {
             devices: Family::default(),
             models_healthy: Family::default(),
             deployments_ready: Family::default(),
+            state: StateCollector::default(),
             registry: Mutex::default(),
         };
         registry.register("wisp_requests", "Requests by how they ended", metrics.requests.clone());
@@ -151,6 +155,7 @@ impl Metrics {
         registry.register("wisp_model_healthy", "1 while the model is in service, otherwise 0", healthy);
         let ready = metrics.deployments_ready.clone();
         registry.register("wisp_deployment_ready", "1 while the deployment can answer, otherwise 0", ready);
+        registry.register_collector(Box::new(metrics.state.clone()));
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("wisp_build", "The program", build);
         Self { registry: Mutex::new(registry), ..metrics }
@@ -191,6 +196,11 @@ impl Metrics {
         deployment.guest_seconds.observe(times.guest.as_secs_f64());
         deployment.guest_start_seconds.observe(times.start.as_secs_f64());
         deployment.tokenize_seconds.observe(times.tokenize.as_secs_f64());
+    }
+
+    /// A deployment keeps tensors from one request to the next.
+    pub(crate) fn keeps(&self, deployment: &str, kept: &Arc<KeptTensors>) {
+        self.state.follow(deployment, kept);
     }
 
     /// An application answered; what it answered is its own business.

@@ -7,6 +7,7 @@ mod browser;
 mod collector;
 mod console;
 mod console_page;
+mod classify;
 mod door;
 mod drain;
 mod embed;
