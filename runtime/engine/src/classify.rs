@@ -7,7 +7,7 @@ use wisp_core::{ErrorKind, Kinded};
 use wisp_host::{ClassifyInput, ClassifyOptions, LabelScores};
 use wisp_scheduler::{BatchShare, Lane, Tenant};
 
-use crate::{PlacementReport, RequestLimits, RequestTimes};
+use crate::{Method, PlacementReport, RequestLimits, RequestTimes};
 
 /// Where the label goes in a template.
 const PLACE: &str = "{}";
@@ -16,7 +16,7 @@ const PLACE: &str = "{}";
 const SHOWN_CHARS: usize = 64;
 
 /// A request to classify texts or images.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ClassifyRequest {
     /// Name of the deployment; `None` means the only one that classifies, or `classifier`.
     pub deployment: Option<String>,
@@ -30,6 +30,8 @@ pub struct ClassifyRequest {
     pub lane: Lane,
     /// Whose share it is served from; `None` for requests that show no identity.
     pub tenant: Option<Tenant>,
+    /// As what it is counted.
+    pub method: Method,
 }
 
 /// The answer to a [`ClassifyRequest`].
@@ -121,6 +123,21 @@ pub enum ClassifyError {
     /// No label is wanted.
     #[error("top_k is 0; ask for at least one label, or leave it out for all")]
     NoTopK,
+}
+
+impl Default for ClassifyRequest {
+    /// Nothing to classify, with everything else as it is where nothing is said.
+    fn default() -> Self {
+        Self {
+            deployment: None,
+            inputs: Vec::new(),
+            options: ClassifyOptions::default(),
+            deadline: None,
+            lane: Lane::default(),
+            tenant: None,
+            method: Method::Classify,
+        }
+    }
 }
 
 impl ClassifyRequest {

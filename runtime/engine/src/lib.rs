@@ -28,10 +28,12 @@ mod classify;
 mod config;
 mod deployment;
 mod door;
+mod endpoint;
 mod engine;
 mod error;
 mod estimate;
 mod import;
+mod infer;
 mod instances;
 mod libraries;
 mod metrics;
@@ -44,6 +46,7 @@ mod request;
 mod room;
 mod routes;
 mod tenants;
+mod trace;
 mod trust;
 
 pub use builtin::{BUILTIN_PREFIX, guest as builtin_guest};
@@ -52,15 +55,17 @@ pub use classify::{ClassifyError, ClassifyRequest, ClassifyResponse};
 pub use config::{
     AuthConfig, BatchingConfig, ClientCertificates, Config, ConfigError, DeploymentConfig, DeviceConfig, DirConfig,
     DrainConfig, EnvConfig, GrantsConfig, GuestLimits, InstancesChoice, ModelConfig, ModelGrantConfig, PrecisionChoice,
-    RequestLimits, Scope, ServerConfig, SessionsChoice, TenantConfig, TlsConfig, TrustConfig,
+    RequestLimits, Scope, ServerConfig, SessionsChoice, TelemetryConfig, TenantConfig, TlsConfig, TrustConfig,
 };
 pub use deployment::{DeploymentHealth, DeploymentInfo};
+pub use endpoint::{EMBEDDINGS_OUTPUT, Endpoint, EndpointKind, TEXTS_INPUT, TOKEN_COUNTS_OUTPUT};
 pub use engine::{Engine, HttpRequest, Reloaded};
 pub use error::{EngineError, StartError};
 pub use import::{ImportError, ImportRequest, Imported, import};
+pub use infer::{InferRequest, InferResponse, InferTensor, InputError, ValueSpec, ValueType, Values};
 pub use libraries::{devices, is_bundled, probe_backend, use_probe_program};
-pub use metrics::RefusalStage;
-pub use model::{ModelInfo, ProvenFile, Warmed, prove_model, warm_model};
+pub use metrics::{Method, RefusalStage};
+pub use model::{CandidateReport, ModelInfo, ProvenFile, Warmed, prove_model, warm_model};
 pub use pod::{IMAGE_GUEST, PodImage};
 pub use program::{Program, ProgramConfig};
 pub use proof::batching::{BatchingProof, Verdict};
@@ -73,9 +78,9 @@ pub use room::ModelNeed;
 pub use tenants::{ANONYMOUS, Credentials, Identity, IdentityError};
 pub use trust::TrustError;
 pub use wisp_host::{
-    AotCache, CallError, CandidateLabel, Captured, ClassifyInput, ClassifyOptions, CodeFile, GuestBody, GuestBodyError,
-    GuestKind, HostConfig, HostError, HttpGrant, InheritError, LabelScore, LabelScores, ProgramEnd, Streams,
-    TensorTypes, WrittenIn, check_node_cache, compile as compile_guest, forget_environment, kind_of as guest_kind,
-    take_sealed,
+    AotCache, CallError, CandidateLabel, Captured, ClassifyInput, ClassifyOptions, CodeFile, EmbedOptions, GuestBody,
+    GuestBodyError, GuestKind, HostConfig, HostError, HttpGrant, InheritError, LabelScore, LabelScores, Limits, ProgramEnd,
+    Streams, TensorTypes, WrittenIn, check_node_cache, compile as compile_guest, forget_environment,
+    kind_of as guest_kind, take_sealed,
 };
-pub use wisp_scheduler::{BatchRecord, BatchShare, Lane, Tenant};
+pub use wisp_scheduler::{BatchRecord, BatchShare, Lane, Origin, Tenant, observe};

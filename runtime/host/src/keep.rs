@@ -55,7 +55,7 @@ impl Live {
             None => {
                 let started_at = Instant::now();
                 let made = Instance::make(guest, store).await?;
-                store.data_mut().account.times.instantiate = started_at.elapsed();
+                store.data_mut().account.made_instance(started_at);
                 instance.insert(made)
             }
         };

@@ -5,7 +5,7 @@ mod stream;
 
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
-use wisp_engine::{Engine, EngineError, Tenant};
+use wisp_engine::{Engine, EngineError, Method, Tenant};
 use wisp_proto::v1;
 
 use crate::deadline::Deadline;
@@ -38,7 +38,7 @@ pub(crate) async fn classify(
     request: Request<v1::ClassifyRequest>,
 ) -> Result<Response<v1::ClassifyResponse>, Status> {
     let caller = Caller::of(engine, &request)?;
-    match answer(engine, &caller, request.into_inner()).await {
+    match answer(engine, &caller, Method::Classify, request.into_inner()).await {
         Ok(response) => Ok(Response::new(response)),
         Err(Refusal::Message(status)) => Err(status),
         Err(Refusal::Engine(error)) => {
@@ -64,10 +64,11 @@ pub(crate) fn classify_stream(
 async fn answer(
     engine: &Engine,
     caller: &Caller,
+    method: Method,
     message: v1::ClassifyRequest,
 ) -> Result<v1::ClassifyResponse, Refusal> {
     let mut request = message::from_message(message).map_err(Refusal::Message)?;
-    (request.deadline, request.tenant) = (caller.deadline, Some(caller.tenant.clone()));
+    (request.deadline, request.tenant, request.method) = (caller.deadline, Some(caller.tenant.clone()), method);
     let response = engine.classify(request).await.map_err(Refusal::Engine)?;
     Ok(message::to_message(response))
 }

@@ -11,6 +11,7 @@
 mod admin;
 mod applications;
 mod classify;
+mod console;
 mod deadline;
 mod door;
 mod embed;
@@ -18,17 +19,23 @@ mod error;
 mod front;
 mod identity;
 mod listen;
+mod metrics;
+mod oip;
 mod readiness;
 mod receive;
 mod rest_classify;
 mod secrets;
 mod serve;
 mod status;
+mod telemetry;
 mod transport;
 
 pub use error::ServeError;
 pub use listen::Reserved;
+#[doc(hidden)]
+pub use oip::{decode_body, decode_message};
 pub use serve::{Drained, Reload, Server};
+pub use telemetry::{FLUSH_LIMIT, Telemetry, TelemetryError};
 pub use transport::TlsError;
 
 /// Every API over HTTP.

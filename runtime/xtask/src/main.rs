@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod assets;
+mod browser;
 mod bundle;
 mod check;
 mod containerd;
@@ -24,6 +25,7 @@ mod shim;
 mod skips;
 mod toolchain;
 mod tools;
+mod triton_client;
 
 use std::process::ExitCode;
 

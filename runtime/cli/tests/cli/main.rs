@@ -3,16 +3,30 @@
 mod applications;
 mod artifacts;
 mod bench;
+mod browser;
 mod classify;
+mod collector;
+mod console;
+mod console_page;
 mod door;
+mod drain;
 mod embed;
 mod environment;
 #[cfg(target_os = "linux")]
 mod faults;
 mod libraries;
+mod logs;
 mod models;
+mod observability;
+mod oip;
 mod pod;
+mod probes;
+mod promql;
+#[cfg(target_os = "linux")]
+mod reload;
 mod run;
 mod serve;
 mod support;
 mod tenants;
+mod tls;
+mod traces;

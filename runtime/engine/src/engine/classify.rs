@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 use wisp_host::{Classified, ClassifyCall, ClassifyInput, GuestKind, LabelScores, Terms};
+use wisp_scheduler::observe::GuestCall;
 use wisp_scheduler::{Caller, Origin};
 
 use super::generation::Generation;
 use super::{Engine, report, times};
 use crate::deployment::Deployment;
-use crate::metrics::Answered;
-use crate::{ClassifyRequest, ClassifyResponse, EngineError};
+use crate::metrics::{Answered, Leaving};
+use crate::{ClassifyRequest, ClassifyResponse, EngineError, RequestTimes, trace};
 
 /// What is known of the work of a request before its guest runs.
 struct Work {
@@ -31,11 +32,21 @@ impl Engine {
     pub async fn classify(&self, request: ClassifyRequest) -> Result<ClassifyResponse, EngineError> {
         let arrived_at = Instant::now();
         let generation = self.shared.generation();
-        let metrics = &self.shared.metrics;
+        let (method, metrics) = (request.method, &self.shared.metrics);
+        trace::asked(method, request.inputs.len());
         let deployment = generation.choose(request.deployment.as_deref(), GuestKind::Classifier);
-        let deployment = deployment.inspect_err(|error| metrics.failed_classify(None, error))?;
+        let deployment = deployment.inspect_err(|error| {
+            metrics.failed(None, method, error);
+            trace::failed(error);
+        })?;
+        trace::answers(&deployment.name);
+        let leaving = Leaving::new(metrics, &deployment.metrics, method, request.deadline);
         let answer = self.classify_with(&generation, deployment, request, arrived_at).await;
-        answer.inspect_err(|error| metrics.failed_classify(Some(&deployment.metrics), error))
+        leaving.answered();
+        answer.inspect(trace::classified).inspect_err(|error| {
+            metrics.failed(Some(&deployment.metrics), method, error);
+            trace::failed(error);
+        })
     }
 
     async fn classify_with(
@@ -60,16 +71,17 @@ impl Engine {
             caller,
             announced,
         };
+        let method = request.method;
         let call = ClassifyCall { terms, inputs: request.inputs, options: request.options };
         let _place = deployment.take_place()?;
         let living = deployment.metrics.instance();
-        let classified = deployment.guest.classify(call).await?;
+        let classified = GuestCall::begin(&deployment.name).run(deployment.guest.classify(call)).await?;
         drop(living);
         work.teach(deployment, &classified.classifications);
         let start = classified.times.instantiate;
         let response = respond(classified, arrived_at);
-        let answered = Answered { total: response.times.total, guest: response.times.guest, start };
-        shared.metrics.answered_classify(&deployment.metrics, &answered);
+        let RequestTimes { total, guest, tokenize, .. } = response.times;
+        shared.metrics.answered(&deployment.metrics, method, &Answered { total, guest, start, tokenize });
         Ok(response)
     }
 }

@@ -5,6 +5,7 @@ mod changed;
 mod classify;
 mod graphs;
 mod hostile;
+mod infer;
 mod precision;
 mod programs;
 mod proofs;
