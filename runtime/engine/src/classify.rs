@@ -16,7 +16,7 @@ const PLACE: &str = "{}";
 const SHOWN_CHARS: usize = 64;
 
 /// A request to classify texts or images.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ClassifyRequest {
     /// Name of the deployment; `None` means the only one that classifies, or `classifier`.
     pub deployment: Option<String>,
@@ -30,7 +30,7 @@ pub struct ClassifyRequest {
     pub lane: Lane,
     /// Whose share it is served from; `None` for requests that show no identity.
     pub tenant: Option<Tenant>,
-    /// What figures count it as.
+    /// As what it is counted.
     pub method: Method,
 }
 
@@ -125,10 +125,25 @@ pub enum ClassifyError {
     NoTopK,
 }
 
+impl Default for ClassifyRequest {
+    /// Nothing to classify, with everything else as it is where nothing is said.
+    fn default() -> Self {
+        Self {
+            deployment: None,
+            inputs: Vec::new(),
+            options: ClassifyOptions::default(),
+            deadline: None,
+            lane: Lane::default(),
+            tenant: None,
+            method: Method::Classify,
+        }
+    }
+}
+
 impl ClassifyRequest {
     /// A request with defaults for everything but the inputs.
     pub fn inputs(inputs: impl IntoIterator<Item = ClassifyInput>) -> Self {
-        Self { inputs: inputs.into_iter().collect(), method: Method::Classify, ..Self::default() }
+        Self { inputs: inputs.into_iter().collect(), ..Self::default() }
     }
 
     /// A request to classify texts, with defaults for everything else.

@@ -155,17 +155,6 @@ pub enum EngineError {
         /// What there is.
         available: String,
     },
-    /// Nothing of this name takes tensors.
-    #[error("model `{name}` does not exist; there is {available}")]
-    UnknownEndpoint {
-        /// The name as given.
-        name: String,
-        /// What there is.
-        available: String,
-    },
-    /// The inputs do not fit.
-    #[error(transparent)]
-    Input(InputError),
     /// The deployment does something else.
     #[error("deployment `{deployment}` is {kind}, not one that {wanted}; {}", alternatives(.fitting))]
     WrongKind {
@@ -181,6 +170,17 @@ pub enum EngineError {
     /// A request to classify cannot be meant.
     #[error(transparent)]
     Classify(ClassifyError),
+    /// Nothing of this name takes tensors.
+    #[error("model `{name}` does not exist; there is {available}")]
+    UnknownEndpoint {
+        /// The name as given.
+        name: String,
+        /// What there is.
+        available: String,
+    },
+    /// The inputs do not fit.
+    #[error(transparent)]
+    Input(InputError),
     /// The request has no text.
     #[error("the request has no texts; send at least one")]
     NoTexts,

@@ -79,8 +79,8 @@ pub use tenants::{ANONYMOUS, Credentials, Identity, IdentityError};
 pub use trust::TrustError;
 pub use wisp_host::{
     AotCache, CallError, CandidateLabel, Captured, ClassifyInput, ClassifyOptions, CodeFile, EmbedOptions, GuestBody,
-    GuestBodyError, GuestKind, HostConfig, HostError, HttpGrant, InheritError, LabelScore, LabelScores, Limits,
-    ProgramEnd, Streams, TensorTypes, WrittenIn, check_node_cache, compile as compile_guest, forget_environment,
+    GuestBodyError, GuestKind, HostConfig, HostError, HttpGrant, InheritError, LabelScore, LabelScores, Limits, ProgramEnd,
+    Streams, TensorTypes, WrittenIn, check_node_cache, compile as compile_guest, forget_environment,
     kind_of as guest_kind, take_sealed,
 };
 pub use wisp_scheduler::{BatchRecord, BatchShare, Lane, Origin, Tenant, observe};

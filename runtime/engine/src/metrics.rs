@@ -44,9 +44,9 @@ pub(crate) struct Metrics {
     inflight: Gauge,
     models_loaded: Gauge,
     devices: Family<DeviceLabels, Gauge>,
+    state: StateCollector,
     models_healthy: Family<ModelLabels, Gauge>,
     deployments_ready: Family<DeploymentLabels, Gauge>,
-    state: StateCollector,
 }
 
 /// What is asked of the engine at the moment when figures are wanted.
@@ -134,9 +134,9 @@ impl Metrics {
             inflight: Gauge::default(),
             models_loaded: Gauge::default(),
             devices: Family::default(),
+            state: StateCollector::default(),
             models_healthy: Family::default(),
             deployments_ready: Family::default(),
-            state: StateCollector::default(),
             registry: Mutex::default(),
         };
         registry.register("wisp_requests", "Requests by how they ended", metrics.requests.clone());
@@ -151,11 +151,11 @@ impl Metrics {
         registry.register("wisp_inflight_requests", "Requests in the engine", metrics.inflight.clone());
         registry.register("wisp_models_loaded", "Models in service", metrics.models_loaded.clone());
         registry.register("wisp_device_info", "What each model runs on", metrics.devices.clone());
+        registry.register_collector(Box::new(metrics.state.clone()));
         let healthy = metrics.models_healthy.clone();
         registry.register("wisp_model_healthy", "1 while the model is in service, otherwise 0", healthy);
         let ready = metrics.deployments_ready.clone();
         registry.register("wisp_deployment_ready", "1 while the deployment can answer, otherwise 0", ready);
-        registry.register_collector(Box::new(metrics.state.clone()));
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("wisp_build", "The program", build);
         Self { registry: Mutex::new(registry), ..metrics }

@@ -26,7 +26,7 @@ pub(crate) fn embedded(response: &EmbedResponse) {
 
 /// Texts or images were classified.
 pub(crate) fn classified(response: &ClassifyResponse) {
-    ran(response.classifications.iter().map(|answer| answer.tokens), response.placement.as_ref());
+    ran(response.classifications.iter().map(|one| one.tokens), response.placement.as_ref());
 }
 
 fn ran(tokens: impl Iterator<Item = u32>, placement: Option<&PlacementReport>) {

@@ -22,8 +22,6 @@ struct Caller {
     /// When the head of the request was there, where the door has looked.
     arrived_at: Option<Instant>,
     tenant: Tenant,
-    /// What figures count it as.
-    method: Method,
 }
 
 /// Why a message is not answered.
@@ -39,8 +37,8 @@ pub(crate) async fn classify(
     engine: &Engine,
     request: Request<v1::ClassifyRequest>,
 ) -> Result<Response<v1::ClassifyResponse>, Status> {
-    let caller = Caller::of(engine, &request, Method::Classify)?;
-    match answer(engine, &caller, request.into_inner()).await {
+    let caller = Caller::of(engine, &request)?;
+    match answer(engine, &caller, Method::Classify, request.into_inner()).await {
         Ok(response) => Ok(Response::new(response)),
         Err(Refusal::Message(status)) => Err(status),
         Err(Refusal::Engine(error)) => {
@@ -59,30 +57,30 @@ pub(crate) fn classify_stream(
     engine: &Engine,
     request: Request<Streaming<v1::ClassifyRequest>>,
 ) -> Result<Response<ClassifyAnswers>, Status> {
-    let caller = Caller::of(engine, &request, Method::ClassifyStream)?;
+    let caller = Caller::of(engine, &request)?;
     Ok(Response::new(stream::answer(engine.clone(), caller, request.into_inner())))
 }
 
 async fn answer(
     engine: &Engine,
     caller: &Caller,
+    method: Method,
     message: v1::ClassifyRequest,
 ) -> Result<v1::ClassifyResponse, Refusal> {
     let mut request = message::from_message(message).map_err(Refusal::Message)?;
-    (request.deadline, request.tenant) = (caller.deadline, Some(caller.tenant.clone()));
-    request.method = caller.method;
+    (request.deadline, request.tenant, request.method) = (caller.deadline, Some(caller.tenant.clone()), method);
     let response = engine.classify(request).await.map_err(Refusal::Engine)?;
     Ok(message::to_message(response))
 }
 
 impl Caller {
-    fn of<T>(engine: &Engine, request: &Request<T>, method: Method) -> Result<Self, Status> {
+    fn of<T>(engine: &Engine, request: &Request<T>) -> Result<Self, Status> {
         let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
         let (arrived_at, tenant) = match request.extensions().get::<Arrived>() {
             Some(arrived) => (Some(arrived.at), arrived.tenant.clone()),
             // The door lets pass what it does not know, for the reason to be told here.
             None => (None, identity::tenant(engine, request.metadata().as_ref(), request.extensions())?),
         };
-        Ok(Self { deadline, arrived_at, tenant, method })
+        Ok(Self { deadline, arrived_at, tenant })
     }
 }

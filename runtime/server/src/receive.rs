@@ -12,7 +12,7 @@ use tower::{Layer, Service};
 
 /// Calls whose messages may come as long as the client likes; that it lives is asked by HTTP/2 (`server.limits.keepalive_ms`).
 const STREAMS: [&str; 2] =
-    ["/inference.GRPCInferenceService/ModelStreamInfer", "/wisp.v1.InferenceService/ClassifyStream"];
+    ["/wisp.v1.InferenceService/ClassifyStream", "/inference.GRPCInferenceService/ModelStreamInfer"];
 
 /// Adds [`ReceiveService`].
 #[derive(Clone, Copy, Debug)]

@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
-use wisp_engine::{Engine, EngineError};
+use wisp_engine::{Engine, EngineError, Method, observe};
 use wisp_proto::v1;
 use wisp_proto::v1::classify_stream_response::Outcome;
 
@@ -45,7 +45,7 @@ where
     in_order(messages, move |message| {
         let (engine, caller) = (engine.clone(), caller.clone());
         async move {
-            match super::answer(&engine, &caller, message).await {
+            match super::answer(&engine, &caller, Method::ClassifyStream, message).await {
                 Ok(response) => Ok(outcome(Outcome::Response(response))),
                 Err(refusal) => in_place(refusal, caller.deadline),
             }
@@ -62,11 +62,12 @@ where
 {
     // One more is held by the stream itself, which waits for it.
     let (send, receive) = mpsc::channel(INFLIGHT - 1);
+    let observer = observe::current();
     let reading = Task(tokio::spawn(async move {
         // No message is read before there is a place for its answer, or somebody to read that.
         while let Ok(place) = send.reserve().await {
             match messages.next().await {
-                Some(Ok(message)) => place.send(Task(tokio::spawn(answer(message)))),
+                Some(Ok(message)) => place.send(Task(tokio::spawn(observe::observed(observer.clone(), answer(message))))),
                 Some(Err(status)) => return place.send(Task(tokio::spawn(std::future::ready(Err(status))))),
                 None => return,
             }

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts as Head;
 use axum::response::{IntoResponse, Json, Response};
 use serde::{Deserialize, Serialize};
-use wisp_engine::{ClassifyRequest, ClassifyResponse, Engine, LabelScores};
+use wisp_engine::{ClassifyRequest, ClassifyResponse, Engine, LabelScores, Method};
 
 use super::{Refusal, Told, answer, read};
 
@@ -89,6 +89,7 @@ fn request(body: Body) -> Result<(ClassifyRequest, bool), Refusal> {
     let mut request = ClassifyRequest::texts(texts);
     // A text that is too long is an error there unless it may be cut.
     request.options.truncate = body.truncate.unwrap_or(false);
+    request.method = Method::Tei;
     Ok((request, is_batch))
 }
 
