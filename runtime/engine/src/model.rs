@@ -1,6 +1,7 @@
 //! Loading a model: the first placement that works and proves itself.
 
 mod budget;
+mod candidate;
 mod loader;
 mod processors;
 mod recovery;
@@ -22,6 +23,7 @@ use crate::config::{BatchingConfig, DeviceConfig, ModelConfig, PrecisionChoice, 
 use crate::proof::Proof;
 use crate::proof::speed::Speed;
 use budget::Budget;
+pub use candidate::CandidateReport;
 pub(crate) use loader::{Loader, Subject, threads};
 use select::{Chosen, select};
 use subject::LateSubject;
@@ -42,6 +44,8 @@ pub struct ModelInfo {
     pub proof: Proof,
     /// Why this precision: what else was proven or refused, and how fast each is.
     pub reason: String,
+    /// What it was chosen from, in the order in which it was tried.
+    pub candidates: Vec<CandidateReport>,
 }
 
 /// What tells sessions apart; two models of the configuration that agree in it share one.
@@ -264,6 +268,7 @@ fn serve(
         library_version: session.library_version.clone(),
         proof: chosen.proof.clone(),
         reason: chosen.reason.clone(),
+        candidates: chosen.candidates.clone(),
     };
     let queue = QueueConfig {
         model: name.to_owned(),

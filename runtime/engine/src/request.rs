@@ -8,7 +8,7 @@ use wisp_core::{Placement, Precision};
 use wisp_host::EmbedOptions;
 use wisp_scheduler::{BatchShare, Lane, Tenant};
 
-use crate::{EngineError, RequestLimits};
+use crate::{EngineError, Method, RequestLimits};
 
 /// A request to embed texts.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +25,8 @@ pub struct EmbedRequest {
     pub lane: Lane,
     /// Whose share it is served from; `None` for requests that show no identity.
     pub tenant: Option<Tenant>,
+    /// What it is counted as.
+    pub method: Method,
 }
 
 impl EmbedRequest {

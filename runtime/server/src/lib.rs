@@ -10,6 +10,7 @@
 
 mod admin;
 mod applications;
+mod console;
 mod deadline;
 mod door;
 mod embed;
@@ -17,12 +18,14 @@ mod error;
 mod front;
 mod identity;
 mod listen;
+mod metrics;
 mod oip;
 mod readiness;
 mod receive;
 mod secrets;
 mod serve;
 mod status;
+mod telemetry;
 mod transport;
 
 pub use error::ServeError;
@@ -30,6 +33,7 @@ pub use listen::Reserved;
 #[doc(hidden)]
 pub use oip::{decode_body, decode_message};
 pub use serve::{Drained, Reload, Server};
+pub use telemetry::{FLUSH_LIMIT, Telemetry, TelemetryError};
 pub use transport::TlsError;
 
 /// Every API over HTTP.

@@ -3,6 +3,10 @@
 mod applications;
 mod artifacts;
 mod bench;
+mod collector;
+mod browser;
+mod console;
+mod console_page;
 mod door;
 mod drain;
 mod embed;
@@ -10,13 +14,18 @@ mod environment;
 #[cfg(target_os = "linux")]
 mod faults;
 mod libraries;
+mod logs;
 mod models;
+mod observability;
 mod oip;
 mod pod;
 #[cfg(target_os = "linux")]
 mod reload;
+mod probes;
+mod promql;
 mod run;
 mod serve;
 mod support;
 mod tenants;
 mod tls;
+mod traces;

@@ -41,9 +41,27 @@ impl Server {
         Some(Self::start_with(&[&["--admin", "127.0.0.1:0"], arguments].concat()))
     }
 
+    /// As [`Server::start_with_admin`], with variables of the environment, and its log in a file.
+    pub(crate) fn start_logging(
+        test: &str,
+        arguments: &[&str],
+        log: &std::path::Path,
+        variables: &[(&str, &str)],
+    ) -> Option<Self> {
+        wisp_testing::RealModel::get(test)?;
+        wisp_testing::guest(test, "embedder")?;
+        let mut command = wisp();
+        command.envs(variables.iter().copied()).stderr(std::fs::File::create(log).expect("writable"));
+        Some(Self::start_command(command, &[&["--admin", "127.0.0.1:0"], arguments].concat()))
+    }
+
     fn start_with(arguments: &[&str]) -> Self {
+        Self::start_command(wisp(), arguments)
+    }
+
+    fn start_command(mut command: Command, arguments: &[&str]) -> Self {
         let http: &[&str] = if arguments.contains(&"--http") { &[] } else { &["--http", "127.0.0.1:0"] };
-        let mut child = wisp()
+        let mut child = command
             .args(["serve", "--grpc", "127.0.0.1:0"])
             .args(http)
             .args(arguments)

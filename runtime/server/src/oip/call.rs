@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use wisp_engine::{Endpoint, Engine, EngineError, InferRequest, InferResponse, Tenant};
+use wisp_engine::{Endpoint, Engine, EngineError, InferRequest, InferResponse, Method, Tenant};
 
 use super::VERSION;
 use super::datatype::Datatype;
@@ -20,6 +20,7 @@ pub(crate) struct Ask {
     /// Names of the outputs to answer with; empty for all.
     pub(crate) outputs: Vec<String>,
     pub(crate) wishes: Wishes,
+    pub(crate) method: Method,
 }
 
 /// Who asks.
@@ -51,7 +52,7 @@ pub(crate) fn find(engine: &Engine, model: &str, version: &str) -> Result<Arc<En
 
 /// Computes, and notes how long whoever is refused for want of room waited for that.
 pub(crate) async fn call(engine: &Engine, ask: Ask, who: &Who) -> Result<Answer, OipError> {
-    let Ask { endpoint, inputs, outputs, wishes } = ask;
+    let Ask { endpoint, inputs, outputs, wishes, method } = ask;
     check_outputs(&endpoint, &outputs)?;
     let timeout = wishes.timeout.and_then(|timeout| who.arrived_at.checked_add(timeout));
     let request = InferRequest {
@@ -61,6 +62,7 @@ pub(crate) async fn call(engine: &Engine, ask: Ask, who: &Who) -> Result<Answer,
         deadline: who.deadline.into_iter().chain(timeout).min(),
         lane: wishes.lane,
         tenant: Some(who.tenant.clone()),
+        method,
     };
     match engine.infer(request).await {
         Ok(response) => Ok(answer(response, &outputs)),

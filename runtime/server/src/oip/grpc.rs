@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
-use wisp_engine::{Engine, Tenant};
+use wisp_engine::{Engine, Method, Tenant};
 use wisp_proto::inference as oip;
 use wisp_proto::inference::grpc_inference_service_server::GrpcInferenceService;
 
@@ -64,7 +64,7 @@ impl GrpcInferenceService for OpenInference {
 
     async fn model_infer(&self, request: Request<oip::ModelInferRequest>) -> Answered<oip::ModelInferResponse> {
         let who = who(&self.engine, &request)?;
-        let answered = infer(&self.engine, request.into_inner(), &who).await;
+        let answered = infer(&self.engine, request.into_inner(), Method::Infer, &who).await;
         answered.map(Response::new).map_err(|error| error.status())
     }
 
@@ -116,10 +116,11 @@ impl GrpcInferenceService for OpenInference {
 pub(crate) async fn infer(
     engine: &Engine,
     message: oip::ModelInferRequest,
+    method: Method,
     who: &Who,
 ) -> Result<oip::ModelInferResponse, OipError> {
     let (id, is_raw) = (message.id.clone(), !message.raw_input_contents.is_empty());
-    let ask = read(engine, message)?;
+    let ask = Ask { method, ..read(engine, message)? };
     let answer = call(engine, ask, who).await?;
     Ok(write(answer, id, is_raw))
 }
@@ -133,7 +134,7 @@ fn read(engine: &Engine, message: oip::ModelInferRequest) -> Result<Ask, OipErro
     }
     let outputs = message.outputs.into_iter().map(|output| output.name).collect();
     let inputs = read_inputs(message.inputs, message.raw_input_contents)?;
-    Ok(Ask { endpoint, inputs, outputs, wishes })
+    Ok(Ask { endpoint, inputs, outputs, wishes, method: Method::Infer })
 }
 
 /// The inputs, whose elements are either all raw or all by themselves.

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Status, Streaming};
-use wisp_engine::Engine;
+use wisp_engine::{Engine, Method};
 use wisp_proto::inference as oip;
 
 use super::VERSION;
@@ -63,7 +63,7 @@ async fn read(engine: Engine, who: Who, mut requests: Streaming<oip::ModelInferR
 /// The answer to one request. What is wrong with it is its own matter: the stream goes on.
 async fn answer(engine: &Engine, request: oip::ModelInferRequest, who: &Who) -> oip::ModelStreamInferResponse {
     let (model_name, id) = (request.model_name.clone(), request.id.clone());
-    match infer(engine, request, who).await {
+    match infer(engine, request, Method::InferStream, who).await {
         Ok(answer) => oip::ModelStreamInferResponse { error_message: String::new(), infer_response: Some(answer) },
         Err(error) => {
             let model_version = VERSION.to_owned();

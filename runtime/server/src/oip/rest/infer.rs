@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use tokio::time::Instant;
-use wisp_engine::{Engine, RefusalStage};
+use wisp_engine::{Engine, Method, RefusalStage};
 
 use super::body::{AnswerBody, JSON_LENGTH_HEADER, OutputBody, RequestBody, json_length, read, read_body};
 use super::{Known, Named};
@@ -55,7 +55,7 @@ pub(crate) async fn infer(
         request.is_binary(&output.name)?;
     }
     let outputs = request.outputs.iter().map(|output| output.name.clone()).collect();
-    let answer = call(&engine, Ask { endpoint, inputs, outputs, wishes }, &who).await?;
+    let answer = call(&engine, Ask { endpoint, inputs, outputs, wishes, method: Method::Infer }, &who).await?;
     write(&request, answer)
 }
 
