@@ -57,6 +57,7 @@ impl Server {
         reserved.answer_probes()?;
         let is_shared = reserved.is_shared();
         let Reserved { grpc, http, answering, telemetry, certificates, config, .. } = reserved;
+        answering.iter().for_each(|answering| answering.started(&engine));
         Ok(Self {
             engine,
             grpc: grpc.listen()?,
@@ -70,9 +71,12 @@ impl Server {
         })
     }
 
-    /// With reloading over the admin listener; `None` where the configuration cannot change.
+    /// With reloading by operators; `None` where the configuration cannot change.
     #[must_use]
     pub fn with_reload(self, reload: Option<Reload>) -> Self {
+        if let (Some(answering), Some(reload)) = (&self.admin, &reload) {
+            answering.reloads(Arc::clone(reload));
+        }
         Self { reload, ..self }
     }
 
@@ -108,7 +112,7 @@ impl Server {
     }
 
     async fn run_with(
-        mut self,
+        self,
         telemetry: &Telemetry,
         stop: impl Future<Output = ()> + Send,
     ) -> Result<Drained, ServeError> {
@@ -116,17 +120,16 @@ impl Server {
         // Before the first connection: whoever asks is told the truth.
         readiness::publish(&self.engine.health(), &health).await;
         let (engine, drain) = (self.engine.clone(), self.drain);
-        let closing = CancellationToken::new();
+        let (closing, draining) = (CancellationToken::new(), CancellationToken::new());
         // However this function ends, nothing goes on without it.
         let _closes = closing.clone().drop_guard();
         let secrets = secrets::follow(engine.clone(), self.certificates.clone());
-        let draining = CancellationToken::new();
         let open_inference =
             OpenInference { engine: engine.clone(), reload: self.reload.clone(), draining: draining.clone() };
         let routes = crate::http_routes(&engine).merge(oip::routes(open_inference.clone()));
         let services = services(&engine)?.add_service(oip::service(open_inference));
         let front = Front::new(&engine, services.add_service(health_service));
-        let admin = self.admin.as_ref().map(|answering| answering.started(&engine, self.reload.take()));
+        let admin = self.admin.as_ref().map(|answering| answering.admin().clone());
         let serving = self.serve(&front, routes, telemetry, &closing);
         let mut serving = std::pin::pin!(serving);
         tokio::select! {
@@ -135,8 +138,8 @@ impl Server {
             () = secrets => {}
             () = stop => {}
         }
-        admin.iter().for_each(Admin::draining);
         draining.cancel();
+        admin.iter().for_each(Admin::draining);
         let finished = finish(&engine, &health, drain, &closing);
         tokio::select! {
             // Every connection ended by itself.

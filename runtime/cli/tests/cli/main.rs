@@ -3,8 +3,8 @@
 mod applications;
 mod artifacts;
 mod bench;
-mod collector;
 mod browser;
+mod collector;
 mod console;
 mod console_page;
 mod door;
@@ -19,10 +19,10 @@ mod models;
 mod observability;
 mod oip;
 mod pod;
-#[cfg(target_os = "linux")]
-mod reload;
 mod probes;
 mod promql;
+#[cfg(target_os = "linux")]
+mod reload;
 mod run;
 mod serve;
 mod support;

@@ -20,7 +20,6 @@ pub(crate) struct Ask {
     /// Names of the outputs to answer with; empty for all.
     pub(crate) outputs: Vec<String>,
     pub(crate) wishes: Wishes,
-    pub(crate) method: Method,
 }
 
 /// Who asks.
@@ -30,6 +29,8 @@ pub(crate) struct Who {
     /// When the client stops waiting, as the transport knows it.
     pub(crate) deadline: Option<Instant>,
     pub(crate) arrived_at: Instant,
+    /// What figures count it as.
+    pub(crate) method: Method,
 }
 
 /// The outputs that were asked for, and what is to be said of how they came about.
@@ -52,7 +53,7 @@ pub(crate) fn find(engine: &Engine, model: &str, version: &str) -> Result<Arc<En
 
 /// Computes, and notes how long whoever is refused for want of room waited for that.
 pub(crate) async fn call(engine: &Engine, ask: Ask, who: &Who) -> Result<Answer, OipError> {
-    let Ask { endpoint, inputs, outputs, wishes, method } = ask;
+    let Ask { endpoint, inputs, outputs, wishes } = ask;
     check_outputs(&endpoint, &outputs)?;
     let timeout = wishes.timeout.and_then(|timeout| who.arrived_at.checked_add(timeout));
     let request = InferRequest {
@@ -62,7 +63,7 @@ pub(crate) async fn call(engine: &Engine, ask: Ask, who: &Who) -> Result<Answer,
         deadline: who.deadline.into_iter().chain(timeout).min(),
         lane: wishes.lane,
         tenant: Some(who.tenant.clone()),
-        method,
+        method: who.method,
     };
     match engine.infer(request).await {
         Ok(response) => Ok(answer(response, &outputs)),

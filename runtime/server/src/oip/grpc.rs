@@ -64,7 +64,7 @@ impl GrpcInferenceService for OpenInference {
 
     async fn model_infer(&self, request: Request<oip::ModelInferRequest>) -> Answered<oip::ModelInferResponse> {
         let who = who(&self.engine, &request)?;
-        let answered = infer(&self.engine, request.into_inner(), Method::Infer, &who).await;
+        let answered = infer(&self.engine, request.into_inner(), &who).await;
         answered.map(Response::new).map_err(|error| error.status())
     }
 
@@ -116,11 +116,10 @@ impl GrpcInferenceService for OpenInference {
 pub(crate) async fn infer(
     engine: &Engine,
     message: oip::ModelInferRequest,
-    method: Method,
     who: &Who,
 ) -> Result<oip::ModelInferResponse, OipError> {
     let (id, is_raw) = (message.id.clone(), !message.raw_input_contents.is_empty());
-    let ask = Ask { method, ..read(engine, message)? };
+    let ask = read(engine, message)?;
     let answer = call(engine, ask, who).await?;
     Ok(write(answer, id, is_raw))
 }
@@ -134,7 +133,7 @@ fn read(engine: &Engine, message: oip::ModelInferRequest) -> Result<Ask, OipErro
     }
     let outputs = message.outputs.into_iter().map(|output| output.name).collect();
     let inputs = read_inputs(message.inputs, message.raw_input_contents)?;
-    Ok(Ask { endpoint, inputs, outputs, wishes, method: Method::Infer })
+    Ok(Ask { endpoint, inputs, outputs, wishes })
 }
 
 /// The inputs, whose elements are either all raw or all by themselves.
@@ -188,10 +187,11 @@ fn write(answer: Answer, id: String, is_raw: bool) -> oip::ModelInferResponse {
 /// Who sends the request, as the door or the request itself says.
 fn who<T>(engine: &Engine, request: &Request<T>) -> Result<Who, Status> {
     let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
+    let method = Method::Infer;
     match request.extensions().get::<Arrived>() {
-        Some(arrived) => Ok(Who { tenant: arrived.tenant.clone(), deadline, arrived_at: arrived.at }),
+        Some(arrived) => Ok(Who { tenant: arrived.tenant.clone(), deadline, arrived_at: arrived.at, method }),
         // The door lets pass what it does not know, for the reason to be told here.
-        None => Ok(Who { tenant: tenant(engine, request)?, deadline, arrived_at: Instant::now() }),
+        None => Ok(Who { tenant: tenant(engine, request)?, deadline, arrived_at: Instant::now(), method }),
     }
 }
 

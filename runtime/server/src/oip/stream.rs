@@ -50,7 +50,7 @@ async fn read(engine: Engine, who: Who, mut requests: Streaming<oip::ModelInferR
         let Ok(place) = turns.reserve().await else { return };
         match requests.next().await {
             Some(Ok(request)) => {
-                let (engine, who) = (engine.clone(), Who { arrived_at: Instant::now(), ..who.clone() });
+                let (engine, who) = (engine.clone(), Who { arrived_at: Instant::now(), method: Method::InferStream, ..who.clone() });
                 let task = tokio::spawn(async move { answer(&engine, request, &who).await });
                 place.send(Turn::Answer(Aborted(task)));
             }
@@ -63,7 +63,7 @@ async fn read(engine: Engine, who: Who, mut requests: Streaming<oip::ModelInferR
 /// The answer to one request. What is wrong with it is its own matter: the stream goes on.
 async fn answer(engine: &Engine, request: oip::ModelInferRequest, who: &Who) -> oip::ModelStreamInferResponse {
     let (model_name, id) = (request.model_name.clone(), request.id.clone());
-    match infer(engine, request, Method::InferStream, who).await {
+    match infer(engine, request, who).await {
         Ok(answer) => oip::ModelStreamInferResponse { error_message: String::new(), infer_response: Some(answer) },
         Err(error) => {
             let model_version = VERSION.to_owned();

@@ -33,7 +33,7 @@ impl FromRequestParts<OpenInference> for Admissible {
         engine.check_at_door(Some(&tenant), None).inspect_err(|_| {
             engine.refusal_told(RefusalStage::Door, arrived_at.elapsed());
         })?;
-        Ok(Self(Who { tenant, deadline: None, arrived_at }))
+        Ok(Self(Who { tenant, deadline: None, arrived_at, method: Method::Infer }))
     }
 }
 
@@ -55,7 +55,7 @@ pub(crate) async fn infer(
         request.is_binary(&output.name)?;
     }
     let outputs = request.outputs.iter().map(|output| output.name.clone()).collect();
-    let answer = call(&engine, Ask { endpoint, inputs, outputs, wishes, method: Method::Infer }, &who).await?;
+    let answer = call(&engine, Ask { endpoint, inputs, outputs, wishes }, &who).await?;
     write(&request, answer)
 }
 
