@@ -10,7 +10,7 @@ use wisp_scheduler::HealthState;
 
 use crate::deployment::Deployment;
 use crate::infer::InputError;
-use crate::metrics::{Metrics, ModelMetrics};
+use crate::metrics::{Metrics, RequestMetrics};
 use crate::{DeploymentHealth, EngineError, ValueSpec, ValueType};
 
 /// The input of deployments that embed: texts, `[n]` or `[n, 1]`.
@@ -73,7 +73,7 @@ pub(crate) struct Target {
 /// A model that clients compute with, without a guest.
 pub(crate) struct BareModel {
     pub(crate) granted: Arc<GrantedModel>,
-    pub(crate) metrics: ModelMetrics,
+    pub(crate) metrics: RequestMetrics,
 }
 
 impl Endpoint {
@@ -152,7 +152,7 @@ impl Endpoints {
     ) -> Self {
         let mut all: BTreeMap<String, Target> = BTreeMap::new();
         for (name, model) in models {
-            let bare = BareModel { granted: Arc::clone(model), metrics: metrics.model(name) };
+            let bare = BareModel { granted: Arc::clone(model), metrics: metrics.requests_of(name) };
             let endpoint = Arc::new(Endpoint::of_model(name, model));
             all.insert(name.clone(), Target { endpoint, model: Some(bare) });
         }

@@ -11,7 +11,7 @@ use wisp_scheduler::{BatchShare, Lane, Tenant};
 use crate::{Endpoint, Method, PlacementReport, RequestTimes};
 
 /// A request of tensors to a deployment, or to a model without a guest.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct InferRequest {
     /// The deployment or model; where both have this name, it is the deployment.
     pub name: String,
@@ -25,7 +25,7 @@ pub struct InferRequest {
     pub lane: Lane,
     /// Whose share it is served from; `None` for requests that show no identity.
     pub tenant: Option<Tenant>,
-    /// What figures count it as.
+    /// What it is counted as.
     pub method: Method,
 }
 
@@ -173,6 +173,21 @@ impl Kinded for InputError {
         match self {
             Self::RowTooLong { .. } | Self::TooManyRows { .. } => ErrorKind::TooLarge,
             _ => ErrorKind::InvalidArgument,
+        }
+    }
+}
+
+impl Default for InferRequest {
+    /// Nothing to nobody.
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            inputs: Vec::new(),
+            options: EmbedOptions::default(),
+            deadline: None,
+            lane: Lane::default(),
+            tenant: None,
+            method: Method::Infer,
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Figures of requests, for Prometheus; those of queues and batches come from the scheduler.
 
-mod infer;
 mod leaving;
 mod method;
 mod refusal;
+mod requests;
 mod state;
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -17,16 +17,16 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
-use wisp_core::{ErrorKind, Kinded};
-use wisp_host::{CallError, KeptTensors};
+use wisp_core::ErrorKind;
+use wisp_host::KeptTensors;
 use wisp_scheduler::{RejectReason, ScheduleError, SchedulerMetrics};
 
 use crate::{EngineError, ModelInfo};
-pub(crate) use infer::ModelMetrics;
 pub(crate) use leaving::Leaving;
 pub use method::Method;
 use refusal::RefusalSeconds;
 pub use refusal::RefusalStage;
+pub(crate) use requests::RequestMetrics;
 use state::StateCollector;
 
 /// All figures of an engine.
@@ -98,10 +98,7 @@ pub(crate) struct Living(Gauge);
 
 /// The handles of a deployment, looked up once.
 pub(crate) struct DeploymentMetrics {
-    deployment: String,
-    /// One a method, made when it is first asked for.
-    ok: Vec<OnceLock<Counter>>,
-    seconds: Histogram,
+    pub(crate) requests: RequestMetrics,
     guest_seconds: Histogram,
     guest_start_seconds: Histogram,
     tokenize_seconds: Histogram,
@@ -179,9 +176,7 @@ impl Metrics {
     pub(crate) fn deployment(&self, name: &str) -> DeploymentMetrics {
         let labels = DeploymentLabels { deployment: name.to_owned() };
         DeploymentMetrics {
-            deployment: name.to_owned(),
-            ok: Method::ALL.iter().map(|_| OnceLock::new()).collect(),
-            seconds: self.seconds.get_or_create_owned(&labels),
+            requests: self.requests_of(name),
             guest_seconds: self.guest_seconds.get_or_create_owned(&labels),
             guest_start_seconds: self.guest_start_seconds.get_or_create_owned(&labels),
             tokenize_seconds: self.tokenize_seconds.get_or_create_owned(&labels),
@@ -191,8 +186,7 @@ impl Metrics {
 
     /// A request was answered.
     pub(crate) fn answered(&self, deployment: &DeploymentMetrics, method: Method, times: &Answered) {
-        self.ok(deployment, method).inc();
-        deployment.seconds.observe(times.total.as_secs_f64());
+        self.answered_in(&deployment.requests, method, times.total);
         deployment.guest_seconds.observe(times.guest.as_secs_f64());
         deployment.guest_start_seconds.observe(times.start.as_secs_f64());
         deployment.tokenize_seconds.observe(times.tokenize.as_secs_f64());
@@ -205,26 +199,12 @@ impl Metrics {
 
     /// An application answered; what it answered is its own business.
     pub(crate) fn answered_http(&self, deployment: &DeploymentMetrics) {
-        self.ok(deployment, Method::Http).inc();
+        self.ok(&deployment.requests, Method::Http).inc();
     }
 
     /// A request failed. Deployments that do not exist share one name: clients must not be able to make up series.
     pub(crate) fn failed(&self, deployment: Option<&DeploymentMetrics>, method: Method, error: &EngineError) {
-        let name = deployment.map_or("", |deployment| deployment.deployment.as_str());
-        self.requests.get_or_create(&request(name, method, code(error.kind()))).inc();
-        if let EngineError::Instances { .. } | EngineError::Call(CallError::Instances { .. }) = error {
-            self.rejections.instances.inc();
-        }
-    }
-
-    /// Nobody waited for the answer to a request any more.
-    fn left(&self, deployment: &DeploymentMetrics, method: Method, kind: ErrorKind) {
-        self.requests.get_or_create(&request(&deployment.deployment, method, code(kind))).inc();
-    }
-
-    fn ok<'a>(&self, deployment: &'a DeploymentMetrics, method: Method) -> &'a Counter {
-        let made = || self.requests.get_or_create_owned(&request(&deployment.deployment, method, OK));
-        deployment.ok[method as usize].get_or_init(made)
+        self.failed_by(deployment.map_or("", |deployment| deployment.requests.name()), method, error);
     }
 
     /// A request got no place. What its deployment is was not asked yet at the door.

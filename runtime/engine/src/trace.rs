@@ -21,21 +21,26 @@ pub(crate) fn answers(deployment: &str) {
 
 /// Texts were embedded.
 pub(crate) fn embedded(response: &EmbedResponse) {
-    ran(response.token_counts.iter().copied(), response.placement.as_ref());
+    tokens(response.token_counts.iter().copied());
+    ran(response.placement.as_ref());
 }
 
 /// Texts or images were classified.
 pub(crate) fn classified(response: &ClassifyResponse) {
-    ran(response.classifications.iter().map(|one| one.tokens), response.placement.as_ref());
+    tokens(response.classifications.iter().map(|one| one.tokens));
+    ran(response.placement.as_ref());
 }
 
-fn ran(tokens: impl Iterator<Item = u32>, placement: Option<&PlacementReport>) {
+/// This is what ran, if anything did.
+pub(crate) fn ran(placement: Option<&PlacementReport>) {
+    let Some(PlacementReport { model, placement, precision }) = placement else { return };
     observe::tell(|observer| {
-        observer.note(Fact::Tokens(tokens.map(u64::from).sum()));
-        if let Some(PlacementReport { model, placement, precision }) = placement {
-            observer.note(Fact::Ran { model, placement: *placement, precision: *precision });
-        }
+        observer.note(Fact::Ran { model, placement: *placement, precision: *precision });
     });
+}
+
+fn tokens(counts: impl Iterator<Item = u32>) {
+    observe::tell(|observer| observer.note(Fact::Tokens(counts.map(u64::from).sum())));
 }
 
 /// There is no answer.

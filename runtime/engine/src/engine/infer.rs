@@ -8,9 +8,10 @@ use wisp_scheduler::{Caller, Origin};
 
 use super::generation::Generation;
 use super::{Engine, report};
-use crate::deployment::Deployment;
 use crate::endpoint::{BareModel, EMBEDDINGS_OUTPUT, LIMIT_WITHOUT_GUEST, TEXTS_INPUT, TOKEN_COUNTS_OUTPUT, Target};
 use crate::infer::InputError;
+use crate::metrics::Leaving;
+use crate::trace;
 use crate::{
     EmbedRequest, EmbedResponse, Endpoint, EngineError, InferRequest, InferResponse, InferTensor, RequestTimes,
     ValueType, Values,
@@ -22,20 +23,30 @@ impl Engine {
     /// # Errors
     /// [`EngineError`]; its [`kind`](wisp_core::Kinded::kind) says what a caller can do about it.
     pub async fn infer(&self, request: InferRequest) -> Result<InferResponse, EngineError> {
-        let (arrived_at, method) = (Instant::now(), request.method);
+        let arrived_at = Instant::now();
         let generation = self.shared.generation();
-        let metrics = &self.shared.metrics;
-        let target = generation.endpoints.named(&request.name);
-        let Target { endpoint, model } = target.inspect_err(|error| metrics.failed(None, method, error))?;
-        let Some(model) = model else {
-            let deployment = generation.deployment(Some(&request.name))?;
-            let answer = self.infer_with_guest(&generation, deployment, endpoint, request, arrived_at).await;
-            return answer.inspect_err(|error| metrics.failed(Some(&deployment.metrics), method, error));
+        let (method, metrics) = (request.method, &self.shared.metrics);
+        let refused = |name: &str, error: &EngineError| {
+            metrics.failed_by(name, method, error);
+            trace::failed(error);
         };
+        let target = generation.endpoints.named(&request.name);
+        let Target { endpoint, model } = target.inspect_err(|error| refused("", error))?;
+        let Some(model) = model else {
+            let request = embed_request(endpoint, request).inspect_err(|error| refused(&endpoint.name, error))?;
+            return Ok(answer(endpoint, self.embed(request).await?));
+        };
+        trace::asked(method, request.inputs.len());
+        trace::answers(&endpoint.name);
+        let leaving = Leaving::of(metrics, &model.metrics, method, request.deadline);
         let answer = self.infer_bare(&generation, endpoint, model, request, arrived_at).await;
+        leaving.answered();
         match &answer {
-            Ok(answer) => model.metrics.answered(method, answer.times.total),
-            Err(error) => model.metrics.failed(method, error),
+            Ok(answer) => {
+                metrics.answered_in(&model.metrics, method, answer.times.total);
+                trace::ran(answer.placement.as_ref());
+            }
+            Err(error) => refused(&endpoint.name, error),
         }
         answer
     }
@@ -68,20 +79,6 @@ impl Engine {
             Some(model) => model.problem(),
             None => generation.deployment(Some(name))?.health().problem,
         })
-    }
-
-    async fn infer_with_guest(
-        &self,
-        generation: &Generation,
-        deployment: &Deployment,
-        endpoint: &Arc<Endpoint>,
-        request: InferRequest,
-        arrived_at: Instant,
-    ) -> Result<InferResponse, EngineError> {
-        let InferRequest { name, inputs, options, deadline, lane, tenant, method } = request;
-        let texts = texts(endpoint, inputs).map_err(EngineError::Input)?;
-        let request = EmbedRequest { deployment: Some(name), texts, options, deadline, lane, tenant, method };
-        Ok(answer(endpoint, self.embed_with(generation, deployment, request, arrived_at).await?))
     }
 
     async fn infer_bare(
@@ -118,6 +115,13 @@ impl Engine {
             placement: Some(report(&model.granted)),
         })
     }
+}
+
+/// Tensors as the request that a guest which embeds knows.
+fn embed_request(endpoint: &Endpoint, request: InferRequest) -> Result<EmbedRequest, EngineError> {
+    let InferRequest { name, inputs, options, deadline, lane, tenant, method } = request;
+    let texts = texts(endpoint, inputs).map_err(EngineError::Input)?;
+    Ok(EmbedRequest { deployment: Some(name), texts, options, deadline, lane, tenant, method })
 }
 
 /// The one input of a guest that embeds.

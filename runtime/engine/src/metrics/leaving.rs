@@ -3,12 +3,12 @@
 use tokio::time::Instant;
 use wisp_core::ErrorKind;
 
-use super::{DeploymentMetrics, Method, Metrics};
+use super::{DeploymentMetrics, Method, Metrics, RequestMetrics};
 
 /// A request on its way; counts it as cancelled, or as late, when it is dropped before [`Leaving::answered`].
 pub(crate) struct Leaving<'a> {
     metrics: &'a Metrics,
-    deployment: &'a DeploymentMetrics,
+    answering: &'a RequestMetrics,
     method: Method,
     deadline: Option<Instant>,
     is_answered: bool,
@@ -21,7 +21,17 @@ impl<'a> Leaving<'a> {
         method: Method,
         deadline: Option<Instant>,
     ) -> Self {
-        Self { metrics, deployment, method, deadline, is_answered: false }
+        Self::of(metrics, &deployment.requests, method, deadline)
+    }
+
+    /// The same, whoever answers.
+    pub(crate) fn of(
+        metrics: &'a Metrics,
+        answering: &'a RequestMetrics,
+        method: Method,
+        deadline: Option<Instant>,
+    ) -> Self {
+        Self { metrics, answering, method, deadline, is_answered: false }
     }
 
     /// It was answered, well or badly, and is counted as that.
@@ -38,6 +48,6 @@ impl Drop for Leaving<'_> {
         // Deadlines are enforced where the request came in, by dropping it.
         let is_late = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
         let kind = if is_late { ErrorKind::DeadlineExceeded } else { ErrorKind::Cancelled };
-        self.metrics.left(self.deployment, self.method, kind);
+        self.metrics.left(self.answering, self.method, kind);
     }
 }
