@@ -35,6 +35,7 @@ pub struct Server {
     is_shared: bool,
     certificates: Option<Arc<Certificates>>,
     drain: DrainConfig,
+    reload: Option<Reload>,
 }
 
 /// Puts another configuration into service, or says in one line why not. Blocks until it is done.
@@ -66,16 +67,17 @@ impl Server {
             is_shared,
             certificates,
             drain: config.drain,
+            reload: None,
         })
     }
 
-    /// With reloading over the admin listener; `None` where the configuration cannot change.
+    /// With reloading by operators; `None` where the configuration cannot change.
     #[must_use]
     pub fn with_reload(self, reload: Option<Reload>) -> Self {
-        if let (Some(answering), Some(reload)) = (&self.admin, reload) {
-            answering.reloads(reload);
+        if let (Some(answering), Some(reload)) = (&self.admin, &reload) {
+            answering.reloads(Arc::clone(reload));
         }
-        self
+        Self { reload, ..self }
     }
 
     /// Where gRPC listens; the real port when port 0 was configured.
