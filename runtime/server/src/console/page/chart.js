@@ -16,7 +16,7 @@ const roundEnd = (largest) => {
   return power * ROUND.find((step) => largest <= step * power * 1.0001);
 };
 
-// One of: { key, label, ink: "a" | "b" | "c", isArea }.
+// A series is { key, label, ink: "a" | "b" | "c" | "bad", isArea, isZeroHidden }.
 export class Chart {
   // `format` makes [value, unit]; `least` is what the axis reaches even when nothing happens; `onMark` is told which
   // time a person looks at.
@@ -92,13 +92,13 @@ export class Chart {
   }
 
   // Broken where nobody looked, or where there was nothing to measure.
-  line({ key, ink, isArea }) {
+  line({ key, ink, isArea, isZeroHidden }) {
     const runs = [];
     let before = null;
     for (const point of this.points) {
       const value = point[key];
       const isSeen = this.now - point.at <= SPAN_MS;
-      if (value === null || value === undefined || !isSeen) { before = null; continue; }
+      if (value === null || value === undefined || !isSeen || (isZeroHidden && value === 0)) { before = null; continue; }
       if (before === null || point.at - before > GAP_MS) runs.push([]);
       runs.at(-1).push(`${this.x(point.at).toFixed(1)},${this.y(Math.min(value, this.end)).toFixed(1)}`);
       before = point.at;

@@ -10,7 +10,7 @@ const perSecond = (value) => [number(value), typeof value === "number" ? "/s" : 
 const CHARTS = [
   {
     title: "Throughput", format: perSecond, least: 1,
-    series: [{ key: "answered", label: "answered", ink: "a", isArea: true }, { key: "failed", label: "failed", ink: "bad" }],
+    series: [{ key: "answered", label: "answered", ink: "a", isArea: true }, { key: "failed", label: "failed", ink: "bad", isZeroHidden: true }],
   },
   {
     title: "Latency", format: seconds, least: 0.001,
