@@ -1,8 +1,15 @@
 //! The engine itself: started from a configuration, asked for embeddings, drained.
 
+mod describe;
 mod http;
+mod rerank;
+mod text;
+mod tokenize;
 
+pub use describe::{EmbedderFacts, TextModelFacts};
 pub use http::HttpRequest;
+pub use rerank::{Ranked, RerankRequest, RerankResponse};
+pub use tokenize::{DecodeRequest, TokenizeRequest, TokenizedTexts};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -136,9 +143,10 @@ impl Engine {
         let tenant = request.tenant.as_ref().unwrap_or(shared.tenants.anonymous());
         let _permit = self.admit(request.lane, tenant)?;
         request.check(&shared.limits)?;
+        let inputs = shared.prepare(deployment, request.inputs, &request.prompt)?;
         let caller = Caller { lane: request.lane, tenant: tenant.clone(), origin: Origin::default() };
-        let announced = announce(deployment, &request, &caller, arrived_at)?;
-        let (count, bytes) = (request.texts.len(), request.texts.iter().map(String::len).sum());
+        let announced = announce(deployment, &inputs, request.deadline, &caller, arrived_at)?;
+        let (count, text_bytes) = (inputs.len(), text::bytes(&inputs));
         let terms = Terms {
             deployment: Arc::clone(&deployment.name),
             grants: Arc::clone(&deployment.grants),
@@ -147,13 +155,13 @@ impl Engine {
             caller,
             announced,
         };
-        let call = EmbedCall { terms, inputs: EmbedInputs::Texts(request.texts), options: request.options };
+        let call = EmbedCall { terms, inputs, options: request.options };
         let _place = deployment.take_place()?;
         let living = deployment.metrics.instance();
         let embedded = deployment.guest.embed(call).await?;
         drop(living);
         let tokens = embedded.token_counts.iter().map(|&tokens| tokens as usize).sum();
-        deployment.ratio.learn(count, bytes, tokens, deployment.max_tokens());
+        deployment.ratio.learn(count, text_bytes, tokens, deployment.max_tokens());
         let start = embedded.times.instantiate;
         let response = respond(embedded, arrived_at);
         let answered = Answered { total: response.times.total, guest: response.times.guest, start };
@@ -306,15 +314,16 @@ fn start_deployments(config: &Config, place: &Place<'_>) -> Result<BTreeMap<Stri
 /// Announces the work of a request to every model that its guest may use, before anything is done for it.
 fn announce(
     deployment: &Deployment,
-    request: &EmbedRequest,
+    inputs: &EmbedInputs,
+    deadline: Option<Instant>,
     caller: &Caller,
     arrived_at: Instant,
 ) -> Result<Vec<(Arc<GrantedModel>, Announced)>, EngineError> {
-    let tokens = deployment.ratio.estimate(request.texts.iter(), deployment.max_tokens());
+    let tokens = text::estimate(deployment, inputs);
     let wall_end = arrived_at + deployment.limits.wall;
-    let deadline = request.deadline.map_or(wall_end, |deadline| deadline.min(wall_end));
+    let deadline = deadline.map_or(wall_end, |deadline| deadline.min(wall_end));
     let announced = deployment.grants.iter().map(|(_, model)| {
-        let announced = model.queue.announce(caller, request.texts.len(), tokens, Some(deadline));
+        let announced = model.queue.announce(caller, inputs.len(), tokens, Some(deadline));
         announced.map(|announced| (Arc::clone(model), announced)).map_err(EngineError::Admission)
     });
     announced.collect()

@@ -9,7 +9,7 @@ use wisp_model_store::StoreError;
 use wisp_scheduler::ScheduleError;
 
 use crate::room::{self, ModelNeed};
-use crate::{RefusalStage, TrustError};
+use crate::{InputError, RefusalStage, TrustError};
 
 /// When a caller that found every place taken may try again: requests take some ten milliseconds.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
@@ -182,6 +182,9 @@ pub enum EngineError {
         /// The bound.
         limit: usize,
     },
+    /// Something else is wrong with an input.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// No application answers this path.
     #[error("no application answers {path}; see `route` under [deployments.NAME]")]
     NoApplication {
@@ -252,6 +255,7 @@ impl Kinded for EngineError {
             Self::Instances { .. } => ErrorKind::ResourceExhausted,
             Self::AmbiguousDeployment { .. } | Self::NoTexts | Self::EmptyText { .. } => ErrorKind::InvalidArgument,
             Self::TooManyTexts { .. } | Self::TextTooLong { .. } => ErrorKind::TooLarge,
+            Self::Input(error) => error.kind(),
             Self::Draining => ErrorKind::Unavailable,
             Self::Admission(error) => error.kind(),
             Self::Call(error) => error.kind(),

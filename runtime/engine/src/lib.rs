@@ -31,6 +31,7 @@ mod engine;
 mod error;
 mod estimate;
 mod import;
+mod input_error;
 mod instances;
 mod libraries;
 mod metrics;
@@ -38,6 +39,7 @@ mod model;
 mod outside;
 mod pod;
 mod program;
+mod prompts;
 mod proof;
 mod request;
 mod room;
@@ -53,14 +55,19 @@ pub use config::{
     SessionsChoice, TenantConfig, TrustConfig,
 };
 pub use deployment::{DeploymentHealth, DeploymentInfo};
-pub use engine::{Engine, HttpRequest};
+pub use engine::{
+    DecodeRequest, EmbedderFacts, Engine, HttpRequest, Ranked, RerankRequest, RerankResponse, TextModelFacts,
+    TokenizeRequest, TokenizedTexts,
+};
 pub use error::{EngineError, StartError};
+pub use input_error::InputError;
 pub use import::{ImportError, ImportRequest, Imported, import};
 pub use libraries::{devices, is_bundled, probe_backend, use_probe_program};
 pub use metrics::RefusalStage;
 pub use model::{ModelInfo, ProvenFile, Warmed, prove_model, warm_model};
 pub use pod::{IMAGE_GUEST, PodImage};
 pub use program::{Program, ProgramConfig};
+pub use prompts::{Prompt, Prompts};
 pub use proof::batching::{BatchingProof, Verdict};
 pub use proof::cache::{Outcome, ProofRecord};
 pub use proof::golden::GoldenProof;
@@ -71,8 +78,8 @@ pub use room::ModelNeed;
 pub use tenants::ANONYMOUS;
 pub use trust::TrustError;
 pub use wisp_host::{
-    AotCache, CallError, Captured, CodeFile, GuestBody, GuestBodyError, GuestKind, HostConfig, HostError, HttpGrant,
-    InheritError, ProgramEnd, Streams, TensorTypes, WrittenIn, check_node_cache, compile as compile_guest,
+    AotCache, CallError, Captured, CodeFile, EmbedInputs, EmbedOptions, GuestBody, GuestBodyError, GuestKind, HostConfig, HostError, HttpGrant,
+    InheritError, ProgramEnd, Streams, TensorTypes, Token, WrittenIn, check_node_cache, compile as compile_guest,
     forget_environment, kind_of as guest_kind, take_sealed,
 };
 pub use wisp_scheduler::{BatchRecord, BatchShare, Lane, Tenant};

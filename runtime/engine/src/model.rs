@@ -20,6 +20,7 @@ use wisp_scheduler::{BatchRules, QueueConfig, QueueLimits, SchedulerMetrics, Ser
 use crate::StartError;
 use crate::config::{BatchingConfig, DeviceConfig, ModelConfig, PrecisionChoice, SessionsChoice};
 use crate::proof::Proof;
+use crate::prompts::Prompts;
 use crate::proof::speed::Speed;
 use budget::Budget;
 pub(crate) use loader::{Loader, Subject, threads};
@@ -42,6 +43,10 @@ pub struct ModelInfo {
     pub proof: Proof,
     /// Why this precision: what else was proven or refused, and how fast each is.
     pub reason: String,
+    /// Digest of its files.
+    pub digest: String,
+    /// What its texts may be preceded by.
+    pub prompts: Prompts,
 }
 
 /// What tells sessions apart; two models of the configuration that agree in it share one.
@@ -248,6 +253,8 @@ fn serve(
         library_version: session.library_version.clone(),
         proof: chosen.proof.clone(),
         reason: chosen.reason.clone(),
+        digest: loader.model.digest().to_string(),
+        prompts: Prompts::of(&loader.model.manifest),
     };
     let queue = QueueConfig {
         model: name.to_owned(),

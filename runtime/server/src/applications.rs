@@ -1,17 +1,18 @@
-//! The HTTP listener: applications that run as guests, each request in an instance of its own.
+//! The HTTP listener: the REST interfaces, and applications that run as guests, each request in an instance of its own.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
-use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
+use hyper::body::Bytes;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
@@ -20,8 +21,8 @@ use wisp_core::Kinded;
 use wisp_engine::{Engine, EngineError, GuestBodyError, HttpRequest, RequestLimits, Tenant};
 
 use crate::connection::{self, Connection};
-use crate::identity;
 use crate::status::http_status;
+use crate::{identity, rest};
 
 /// How long nothing is accepted after the system had no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -38,6 +39,12 @@ pub(crate) async fn serve(listener: TcpListener, engine: Engine, closing: Cancel
     let handshake = Duration::from_millis(limits.handshake_ms);
     let mut connections = Box::pin(connection::accept(incoming, limits.connections, handshake));
     let builder = Arc::new(builder(&limits));
+    // What is no path of ours is an application's.
+    let applications = engine.clone();
+    let router = rest::routes(engine).fallback(move |request| {
+        let engine = applications.clone();
+        async move { answer(&engine, request).await }
+    });
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -46,8 +53,8 @@ pub(crate) async fn serve(listener: TcpListener, engine: Engine, closing: Cancel
         };
         match accepted {
             Some(Ok(connection)) => {
-                let (builder, engine, watcher) = (Arc::clone(&builder), engine.clone(), graceful.watcher());
-                tokio::spawn(async move { converse(&builder, connection, engine, watcher).await });
+                let (builder, router, watcher) = (Arc::clone(&builder), router.clone(), graceful.watcher());
+                tokio::spawn(async move { converse(&builder, connection, router, watcher).await });
             }
             Some(Err(error)) => {
                 tracing::warn!(%error, "a connection was not accepted");
@@ -77,18 +84,15 @@ fn builder(limits: &RequestLimits) -> Builder<TokioExecutor> {
     builder
 }
 
-async fn converse(builder: &Builder<TokioExecutor>, connection: Connection, engine: Engine, watcher: Watcher) {
-    let service = service_fn(move |request| {
-        let engine = engine.clone();
-        async move { Ok::<_, Infallible>(answer(&engine, request).await) }
-    });
+async fn converse(builder: &Builder<TokioExecutor>, connection: Connection, router: Router, watcher: Watcher) {
+    let service = TowerToHyperService::new(router);
     let conversation = builder.serve_connection(TokioIo::new(connection), service).into_owned();
     if let Err(error) = watcher.watch(conversation).await {
         tracing::debug!(error, "a connection ended");
     }
 }
 
-async fn answer(engine: &Engine, mut request: Request<Incoming>) -> Response<Body> {
+async fn answer(engine: &Engine, mut request: Request<axum::body::Body>) -> Response<Body> {
     let tenant = take_tenant(engine, request.headers_mut());
     let message_bytes = engine.limits().message_bytes;
     let request = request.map(|body| Limited::new(body, message_bytes));

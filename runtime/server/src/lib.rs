@@ -18,6 +18,7 @@ mod error;
 mod identity;
 mod readiness;
 mod receive;
+mod rest;
 mod serve;
 mod status;
 

@@ -10,6 +10,9 @@ use tokio::time::Sleep;
 use tonic::Status;
 use tower::{Layer, Service};
 
+/// Calls whose messages may come as long as the client likes; that it lives is asked by HTTP/2 (`server.limits.keepalive_ms`).
+const STREAMS: [&str; 1] = ["/wisp.v1.InferenceService/EmbedStream"];
+
 /// Adds [`ReceiveService`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReceiveLayer {
@@ -51,6 +54,9 @@ where
     }
 
     fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
+        if STREAMS.contains(&request.uri().path()) {
+            return self.inner.call(request);
+        }
         let limit = self.limit;
         let timed = |inner| TimedBody { inner, expiry: Box::pin(tokio::time::sleep(limit)), limit };
         self.inner.call(request.map(|body| tonic::body::Body::new(timed(body))))

@@ -7,6 +7,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
+use tonic_web::GrpcWebLayer;
 use wisp_engine::{Engine, ServerConfig};
 use wisp_proto::v1::inference_service_server::InferenceServiceServer;
 
@@ -29,7 +30,7 @@ const BACKLOG: u32 = 1024;
 pub struct Reserved {
     grpc: Bound,
     admin: Option<Bound>,
-    /// Taken only if there is an application to serve, which is known when guests are loaded.
+    /// Where REST and applications are served.
     http: Option<SocketAddr>,
 }
 
@@ -100,7 +101,7 @@ impl Server {
     pub fn listen(engine: Engine, reserved: Reserved) -> Result<Self, ServeError> {
         let (grpc, grpc_address) = reserved.grpc.listen()?;
         let admin = reserved.admin.map(Bound::listen).transpose()?;
-        let http = match reserved.http.filter(|_| engine.serves_http()) {
+        let http = match reserved.http {
             Some(address) => Some(Bound::at(address, "http")?.listen()?),
             None => None,
         };
@@ -113,7 +114,7 @@ impl Server {
         self.grpc_address
     }
 
-    /// Where HTTP applications are served, if there is any; the real port when port 0 was configured.
+    /// Where REST and HTTP applications are served, if they are; the real port when port 0 was configured.
     #[must_use]
     pub fn http_address(&self) -> Option<SocketAddr> {
         self.http.as_ref().map(|(_, address)| *address)
@@ -155,6 +156,9 @@ impl Server {
             .http2_keepalive_interval(Some(keepalive))
             .http2_keepalive_timeout(Some(keepalive))
             .max_concurrent_streams(Some(limits.connection_requests))
+            // Browsers speak gRPC-Web, over HTTP/1.1 as well.
+            .accept_http1(true)
+            .layer(GrpcWebLayer::new())
             .layer(DoorLayer { engine: self.engine.clone() })
             .layer(ReceiveLayer { limit: Duration::from_millis(limits.receive_ms) })
             .layer(DeadlineLayer { message_limit_bytes: message_bytes })

@@ -36,7 +36,7 @@ impl Server {
         let log = workplace.repository.server_log();
         let stderr = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
         let mut child = Command::new(&program)
-            .args(["serve", "--grpc", "127.0.0.1:0", "--admin", "off"])
+            .args(["serve", "--grpc", "127.0.0.1:0", "--http", "off", "--admin", "off"])
             .env("WISP_HOME", workplace.home.root())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

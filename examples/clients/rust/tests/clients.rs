@@ -31,7 +31,7 @@ impl Server {
             return None;
         }
         let mut child = Command::new(program)
-            .args(["serve", "--grpc", "127.0.0.1:0", "--admin", "off"])
+            .args(["serve", "--grpc", "127.0.0.1:0", "--http", "off", "--admin", "off"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

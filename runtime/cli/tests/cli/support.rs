@@ -22,7 +22,7 @@ pub(crate) struct Server {
     pub(crate) address: String,
     /// Where metrics are; empty when nowhere.
     pub(crate) admin: String,
-    /// Where applications are; empty when there is none.
+    /// Where REST and applications are; empty when nowhere.
     pub(crate) http: String,
 }
 
@@ -42,8 +42,10 @@ impl Server {
     }
 
     fn start_with(arguments: &[&str]) -> Self {
+        let http: &[&str] = if arguments.contains(&"--http") { &[] } else { &["--http", "127.0.0.1:0"] };
         let mut child = wisp()
             .args(["serve", "--grpc", "127.0.0.1:0"])
+            .args(http)
             .args(arguments)
             .stdout(Stdio::piped())
             .spawn()

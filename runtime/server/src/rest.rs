@@ -1,0 +1,75 @@
+//! The REST interfaces of the HTTP listener: OpenAI's embeddings, and what clients of text-embeddings-inference call.
+
+mod body;
+mod caller;
+mod dialect;
+mod inputs;
+mod openai;
+mod openapi;
+mod refusal;
+mod tei;
+#[cfg(test)]
+mod tests;
+mod timing;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use bytes::Bytes;
+use wisp_engine::Engine;
+
+use dialect::{Dialect, OpenAi, Tei};
+use refusal::Refusal;
+
+/// What handlers know.
+#[derive(Clone)]
+struct Rest {
+    engine: Engine,
+    /// Seconds since 1970 at which the service started: what OpenAI calls the creation of a model.
+    started_s: u64,
+    /// The OpenAPI document.
+    document: Bytes,
+}
+
+/// Every route, with the method that it takes in the document.
+fn table() -> Vec<(&'static str, MethodRouter<Rest>)> {
+    vec![
+        ("/v1/embeddings", post(openai::embeddings)),
+        ("/v1/models", get(openai::models)),
+        ("/v1/models/{id}", get(openai::model)),
+        ("/embed", post(tei::embed)),
+        ("/rerank", post(tei::rerank)),
+        ("/similarity", post(tei::similarity)),
+        ("/tokenize", post(tei::tokenize)),
+        ("/decode", post(tei::decode)),
+        ("/info", get(tei::info)),
+        ("/health", get(tei::health)),
+        ("/openapi.json", get(document)),
+    ]
+}
+
+/// The routes over an engine. Other paths are left to whoever gets the router.
+pub(crate) fn routes(engine: Engine) -> Router {
+    let document = openapi::document(&openapi::Bounds::of(&engine));
+    let document = serde_json::to_vec(&document).unwrap_or_default().into();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let routes = table().into_iter().fold(Router::new(), |router, (path, method)| router.route(path, method));
+    routes.method_not_allowed_fallback(wrong_method).with_state(Rest { engine, started_s: since.as_secs(), document })
+}
+
+/// What these interfaces are, for programs.
+async fn document(State(rest): State<Rest>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], rest.document)
+}
+
+/// A path that exists, asked with a method that it does not take; what it takes stands in `Allow`.
+async fn wrong_method(method: axum::http::Method, uri: Uri, _: HeaderMap) -> Response {
+    let path = uri.path();
+    let refusal = Refusal::Method(format!("{path} does not take {method}; the header `allow` says what it takes"));
+    if path.starts_with("/v1/") { OpenAi::response(&refusal) } else { Tei::response(&refusal) }
+}
