@@ -117,7 +117,7 @@ fn usable(backends: &[BackendReport]) -> Vec<(Placement, Precision)> {
 }
 
 fn first_model(engine: &Engine) -> Result<std::sync::Arc<wisp_host::GrantedModel>, BenchError> {
-    let deployments: Vec<_> = engine.deployments().collect();
+    let deployments = engine.deployments();
     let granted = deployments.iter().find_map(|deployment| {
         let (_, _, grants) = engine.guest(&deployment.name)?;
         Some(std::sync::Arc::clone(grants.iter().next()?.1))

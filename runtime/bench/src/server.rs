@@ -67,8 +67,14 @@ impl ServerChild {
         VARIABLES.iter().for_each(|variable| {
             command.env_remove(variable);
         });
-        command.arg("serve").arg("--config").arg(&file);
-        command.args(["--grpc", "127.0.0.1:0", "--http", "off", "--admin", "127.0.0.1:0"]);
+        command.arg("serve").arg("--config").arg(&file).args([
+            "--grpc",
+            "127.0.0.1:0",
+            "--http",
+            "off",
+            "--admin",
+            "127.0.0.1:0",
+        ]);
         command.args(is_offline.then_some("--offline"));
         command.envs(home.map(|home| ("WISP_HOME", home)));
         let started_at = Instant::now();

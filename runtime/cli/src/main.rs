@@ -23,6 +23,7 @@ mod progress;
 mod pull;
 mod push;
 mod registries;
+mod reload;
 mod run;
 mod serve;
 mod table;

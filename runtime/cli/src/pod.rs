@@ -101,7 +101,8 @@ impl Pod {
         let image = PodImage { wasm: given.module, code: self.trusted_code() };
         let server = config.server.clone();
         let start = move || Ok(Engine::start_pod(config, &image, &store, &Logged)?);
-        match serve::until_stopped(&server, start, announce) {
+        // Its configuration is sealed: another one is another pod.
+        match serve::until_stopped(&server, start, None, announce) {
             Err(error) if error.is::<Interrupted>() => {
                 tracing::info!("{error}");
                 Ok(())

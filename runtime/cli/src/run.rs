@@ -132,7 +132,7 @@ impl Run {
         let server = ServerConfig { grpc: free, http: Some(self.listen), admin: None, ..ServerConfig::default() };
         let config = Config { server: server.clone(), ..self.deployed(name, REQUEST_WALL_MS) };
         let start = move || Ok(Engine::start(config, &store, &Console::new())?);
-        serve::until_stopped(&server, start, |_, server| {
+        serve::until_stopped(&server, start, None, |_, server| {
             let address = server.http_address().context("the application is not served")?;
             output::line(format!("listening http=http://{address}"))?;
             Ok(())

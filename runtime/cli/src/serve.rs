@@ -7,12 +7,13 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
-use wisp_engine::{Engine, GuestKind, ServerConfig};
+use wisp_engine::{Config, Engine, GuestKind, ServerConfig};
 use wisp_server::{Reserved, Server};
 
 use crate::GlobalOptions;
 use crate::placement::{ConfigOptions, PlacementOptions};
 use crate::progress::Console;
+use crate::reload::{Follow, Source};
 
 /// Serve deployments over gRPC until SIGTERM or SIGINT, then finish what was begun.
 #[derive(Args)]
@@ -22,12 +23,15 @@ pub(crate) struct Serve {
     /// Listen here for gRPC instead of server.grpc; port 0 takes a free one.
     #[arg(long, env = "WISP_GRPC", value_name = "IP:PORT")]
     grpc: Option<SocketAddr>,
-    /// Listen here for HTTP applications, where any is deployed, instead of server.http; `off` for nowhere.
+    /// Listen here for the APIs over HTTP and applications instead of server.http, also where gRPC does; `off` for nowhere.
     #[arg(long, env = "WISP_HTTP", value_name = "IP:PORT|off")]
     http: Option<MaybeAddress>,
     /// Listen here for metrics and probes over HTTP instead of server.admin; `off` for nowhere.
     #[arg(long, env = "WISP_ADMIN", value_name = "IP:PORT|off")]
     admin: Option<MaybeAddress>,
+    /// Reload when the configuration file changes; SIGHUP reloads in any case.
+    #[arg(long, env = "WISP_WATCH", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, requires = "config")]
+    watch: bool,
     #[command(flatten)]
     placement: PlacementOptions,
 }
@@ -46,33 +50,51 @@ impl std::str::FromStr for MaybeAddress {
 
 impl Serve {
     pub(crate) fn run(self, options: &GlobalOptions) -> anyhow::Result<()> {
-        let mut config = self.config.read()?;
-        self.placement.apply(&mut config);
-        config.server.grpc = self.grpc.unwrap_or(config.server.grpc);
-        config.server.http = self.http.map_or(config.server.http, |http| http.0);
-        config.server.admin = self.admin.map_or(config.server.admin, |admin| admin.0);
+        let config = self.read()?;
+        let server = config.server.clone();
         let store = options.store()?;
-        let (server, registries) = (config.server.clone(), self.config.registries);
+        let registries = self.config.registries.clone();
+        let fetching = store.clone();
         let start = move || {
-            registries.fetch_blocking(&config, &store)?;
-            Ok(Engine::start(config, &store, &Console::new())?)
+            registries.fetch_blocking(&config, &fetching)?;
+            Ok(Engine::start(config, &fetching, &Console::new())?)
         };
-        until_stopped(&server, start, |engine, server| {
+        let source = Source {
+            watched: self.config.config.clone().filter(|_| self.watch),
+            read: Box::new(move || {
+                let config = self.read()?;
+                self.config.registries.fetch_blocking(&config, &store)?;
+                Ok(config)
+            }),
+        };
+        until_stopped(&server, start, Some(source), |engine, server| {
             report(engine);
             announce(server)?;
             Ok(())
         })
     }
+
+    /// The configuration with the flags over it.
+    fn read(&self) -> anyhow::Result<Config> {
+        let mut config = self.config.read()?;
+        self.placement.apply(&mut config);
+        config.server.grpc = self.grpc.unwrap_or(config.server.grpc);
+        config.server.http = self.http.map_or(config.server.http, |http| http.0);
+        config.server.admin = self.admin.map_or(config.server.admin, |admin| admin.0);
+        Ok(config)
+    }
 }
 
-/// Starts an engine, serves until SIGTERM or SIGINT, and drains. `announce` says that the service answers from here on.
+/// Starts an engine, serves until SIGTERM or SIGINT, and drains. `announce` says that the service answers from here on; with a
+/// `source`, SIGHUP reloads.
 pub(crate) fn until_stopped(
     config: &ServerConfig,
     start: impl FnOnce() -> anyhow::Result<Engine> + Send + 'static,
+    source: Option<Source>,
     announce: impl FnOnce(&Engine, &Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(config, start, announce));
+    let served = runtime.block_on(serve(config, start, source, announce));
     // A start that was interrupted may be in the middle of a download, which cannot be called back.
     runtime.shutdown_timeout(SHUTDOWN_LIMIT);
     served
@@ -98,11 +120,13 @@ impl Interrupted {
 async fn serve(
     config: &ServerConfig,
     start: impl FnOnce() -> anyhow::Result<Engine> + Send + 'static,
+    source: Option<Source>,
     announce: impl FnOnce(&Engine, &Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     // Installed before anything slow: a signal while models load must not kill the process half-way in a download.
     let mut terminate = signal(SignalKind::terminate()).context("signal handler")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("signal handler")?;
+    let follow = source.as_ref().map(|source| Follow::new(source.watched.as_deref())).transpose()?;
     let reserved = Reserved::new(config)?;
     let starting = tokio::task::spawn_blocking(start);
     let engine = tokio::select! {
@@ -110,8 +134,12 @@ async fn serve(
         _ = terminate.recv() => return Err(Interrupted::TERMINATE.into()),
         _ = interrupt.recv() => return Err(Interrupted::INTERRUPT.into()),
     };
-    let server = Server::listen(engine.clone(), reserved)?;
+    let reload = source.map(|source| source.reload(&engine));
+    let server = Server::listen(engine.clone(), reserved)?.with_reload(reload.clone());
     announce(&engine, &server)?;
+    if let (Some(follow), Some(reload)) = (follow, reload) {
+        tokio::spawn(follow.run(reload));
+    }
     let drained = server
         .run(async move {
             tokio::select! {
@@ -122,9 +150,9 @@ async fn serve(
         .await?;
     anyhow::ensure!(
         drained.abandoned_requests == 0,
-        "{} requests did not finish within {} s",
+        "{} requests did not finish within {} ms (server.drain.timeout_ms)",
         drained.abandoned_requests,
-        wisp_server::DRAIN_LIMIT.as_secs()
+        config.drain.timeout_ms
     );
     Ok(())
 }

@@ -44,6 +44,7 @@ impl Embedder {
         let port = Node::free_port()?;
         let settings = [
             ("server.grpc", format!("127.0.0.1:{port}")),
+            ("server.http", "off".to_owned()),
             ("server.admin", "off".to_owned()),
             ("models.all-minilm-l6-v2.source", MODEL_PATH.to_owned()),
             ("models.all-minilm-l6-v2.placement", "[\"candle:cpu\"]".to_owned()),

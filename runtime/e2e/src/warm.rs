@@ -20,7 +20,7 @@ pub(crate) async fn prove(engine: &Path, model: &Path, cache: &Path) -> Result<(
     std::fs::create_dir_all(cache).with_context(|| format!("cannot create {}", cache.display()))?;
     let config = cache.with_extension("toml");
     let text = format!(
-        "server.grpc = \"127.0.0.1:0\"\nserver.admin = \"off\"\nmodels.{MODEL}.source = {model:?}\n\
+        "server.grpc = \"127.0.0.1:0\"\nserver.http = \"off\"\nserver.admin = \"off\"\nmodels.{MODEL}.source = {model:?}\n\
          models.{MODEL}.placement = [\"candle:cpu\"]\ndeployments.embedder.guest = \"builtin:embedder\"\n\
          deployments.embedder.models.encoder = {MODEL:?}\n"
     );

@@ -1,5 +1,6 @@
 //! The configuration, `wisp.toml`: what runs where, under which limits.
 
+mod access;
 mod base;
 mod batching;
 mod bounds;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use wisp_core::{BackendId, Device, Placement, Precision, StaticShape};
 use wisp_model_store::PinnedArtifact;
 
+pub use access::{AuthConfig, ClientCertificates, DrainConfig, Scope, TenantConfig, TlsConfig};
 use base::Base;
 pub use batching::BatchingConfig;
 pub use deployment::{
@@ -39,18 +41,6 @@ pub struct Config {
     pub tenants: BTreeMap<String, TenantConfig>,
 }
 
-/// `[tenants.NAME]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TenantConfig {
-    /// File with the token that shows who it is; `None` for the tenant of requests without one.
-    pub token_file: Option<PathBuf>,
-    /// Parts of a session's time while others want it as well.
-    pub share: f64,
-    /// Requests in the engine at one time; `None` for all that the server takes, or half of them where there are several
-    /// tenants.
-    pub inflight_requests: Option<u32>,
-}
-
 /// `[devices.NAME]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceConfig {
@@ -63,10 +53,16 @@ pub struct DeviceConfig {
 pub struct ServerConfig {
     /// Where gRPC listens; loopback unless configured otherwise.
     pub grpc: SocketAddr,
-    /// Where HTTP applications are served, if any is deployed; `None` for nowhere.
+    /// Where the APIs over HTTP and the applications are served; `None` for nowhere. It can be where gRPC listens.
     pub http: Option<SocketAddr>,
     /// Where metrics and health checks over HTTP listen; `None` for nowhere.
     pub admin: Option<SocketAddr>,
+    /// What encrypts the listeners; `None` for nothing.
+    pub tls: Option<TlsConfig>,
+    /// Who is served.
+    pub auth: AuthConfig,
+    /// How the service stops.
+    pub drain: DrainConfig,
     /// Bounds of requests.
     pub limits: RequestLimits,
 }
@@ -222,6 +218,9 @@ impl Default for ServerConfig {
             grpc: loopback(50051),
             http: Some(loopback(8080)),
             admin: Some(loopback(9090)),
+            tls: None,
+            auth: AuthConfig::default(),
+            drain: DrainConfig::default(),
             limits: RequestLimits::default(),
         }
     }
@@ -239,12 +238,6 @@ impl Default for ModelConfig {
             sessions: SessionsChoice::default(),
             batching: BatchingConfig::default(),
         }
-    }
-}
-
-impl Default for TenantConfig {
-    fn default() -> Self {
-        Self { token_file: None, share: 1.0, inflight_requests: None }
     }
 }
 

@@ -1,39 +1,35 @@
 //! The engine itself: started from a configuration, asked for embeddings, drained.
 
 mod describe;
+mod generation;
 mod http;
+mod reload;
 mod rerank;
 mod text;
 mod tokenize;
 
 pub use describe::{EmbedderFacts, TextModelFacts};
 pub use http::HttpRequest;
+pub use reload::Reloaded;
 pub use rerank::{Ranked, RerankRequest, RerankResponse};
 pub use tokenize::{DecodeRequest, TokenizeRequest, TokenizedTexts};
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::time::Instant;
-use wisp_host::{AotCache, CallTimes, EmbedCall, EmbedInputs, Embedded, GrantedModel, Host, HostConfig, Terms};
+use wisp_host::{AotCache, CallTimes, EmbedCall, EmbedInputs, Embedded, GrantedModel, HostConfig, Terms};
 use wisp_model_store::{Progress, Store};
 use wisp_scheduler::{Admission, Announced, Caller, Lane, Origin, Permit, Tenant};
 
-use crate::brought::Brought;
-use crate::deployment::{Deployment, DeploymentHealth, Place};
-use crate::door::Door;
+use self::generation::{Generation, Ground};
+use crate::deployment::{Deployment, DeploymentHealth};
 use crate::metrics::{Answered, Metrics, RefusalStage};
-use crate::model::Models;
 use crate::request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
-use crate::room;
-use crate::routes::Routes;
-use crate::tenants::Tenants;
+use crate::tenants::{Credentials, Identity, IdentityError};
 use crate::{BatchRecord, Config, DeploymentInfo, EngineError, ModelInfo, PodImage, RequestLimits, StartError};
-
-/// The deployment that answers when a request names none and there are several.
-const DEFAULT_DEPLOYMENT: &str = "embedder";
 
 /// How often draining looks whether the last request is done.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
@@ -45,15 +41,15 @@ pub struct Engine {
 }
 
 struct Shared {
-    deployments: BTreeMap<String, Deployment>,
-    models: Vec<ModelInfo>,
+    current: ArcSwap<Generation>,
     limits: RequestLimits,
     admission: Admission,
-    door: Door,
-    routes: Routes,
-    tenants: Tenants,
     metrics: Metrics,
     is_draining: AtomicBool,
+    /// What reloads start with, one at a time.
+    image: Option<PodImage>,
+    store: Store,
+    reloading: Mutex<()>,
 }
 
 impl Engine {
@@ -84,38 +80,20 @@ impl Engine {
         store: &Store,
         progress: &dyn Progress,
     ) -> Result<Self, StartError> {
-        room::check(&config, image, store)?;
-        let tenants = Tenants::start(&config)?;
         let metrics = Metrics::new();
-        let host = Host::new(host_config(&config, store))?;
-        let mut started = Models::within(&config.devices, metrics.scheduler.clone());
-        let mut models = BTreeMap::new();
-        let mut reports = Vec::new();
-        for (name, model_config) in &config.models {
-            let (granted, report) = started.start(name, model_config, store, progress)?;
-            tracing::info!(
-                model = name, placement = %report.placement, precision = %report.precision, why = report.reason,
-                "model loaded"
-            );
-            models.insert(name.clone(), granted);
-            reports.push(report);
-        }
-        let brought = Brought::new(store, metrics.scheduler.clone());
-        let place =
-            Place { image, host: &host, home: store.home(), models: &models, brought: &brought, metrics: &metrics };
-        let deployments = start_deployments(&config, &place)?;
-        metrics.loaded(&reports);
-        let limits = config.server.limits;
+        let ground = Ground { image, store, metrics: &metrics, progress };
+        let first = Generation::start(config, &ground, None)?;
+        metrics.loaded(&first.reports);
+        let limits = first.config.server.limits.clone();
         let shared = Shared {
-            door: Door::before(&deployments),
-            routes: http::routes(&deployments)?,
-            deployments,
-            models: reports,
+            current: ArcSwap::from_pointee(first),
             admission: Admission::new(limits.inflight_requests as usize),
-            tenants,
-            metrics,
             limits,
+            metrics,
             is_draining: AtomicBool::new(false),
+            image: image.cloned(),
+            store: store.clone(),
+            reloading: Mutex::new(()),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -126,24 +104,26 @@ impl Engine {
     /// [`EngineError`]; its [`kind`](wisp_core::Kinded::kind) says what a caller can do about it.
     pub async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, EngineError> {
         let arrived_at = Instant::now();
-        let deployment = self.deployment(request.deployment.as_deref());
+        let generation = self.shared.generation();
         let metrics = &self.shared.metrics;
+        let deployment = generation.deployment(request.deployment.as_deref());
         let deployment = deployment.inspect_err(|error| metrics.failed(None, error))?;
-        let answer = self.embed_with(deployment, request, arrived_at).await;
+        let answer = self.embed_with(&generation, deployment, request, arrived_at).await;
         answer.inspect_err(|error| metrics.failed(Some(&deployment.metrics), error))
     }
 
     async fn embed_with(
         &self,
+        generation: &Generation,
         deployment: &Deployment,
         request: EmbedRequest,
         arrived_at: Instant,
     ) -> Result<EmbedResponse, EngineError> {
         let shared = &*self.shared;
-        let tenant = request.tenant.as_ref().unwrap_or(shared.tenants.anonymous());
+        let tenant = request.tenant.as_ref().unwrap_or(generation.tenants.anonymous());
         let _permit = self.admit(request.lane, tenant)?;
         request.check(&shared.limits)?;
-        let inputs = shared.prepare(deployment, request.inputs, &request.prompt)?;
+        let inputs = generation.prepare(deployment, request.inputs, &request.prompt)?;
         let caller = Caller { lane: request.lane, tenant: tenant.clone(), origin: Origin::default() };
         let announced = announce(deployment, &inputs, request.deadline, &caller, arrived_at)?;
         let (count, text_bytes) = (inputs.len(), text::bytes(&inputs));
@@ -193,8 +173,9 @@ impl Engine {
         if shared.is_draining.load(Ordering::SeqCst) {
             return Ok(());
         }
-        let tenant = tenant.unwrap_or(shared.tenants.anonymous());
-        let checked = shared.door.check(&shared.admission, tenant, deadline);
+        let generation = shared.generation();
+        let tenant = tenant.unwrap_or(generation.tenants.anonymous());
+        let checked = generation.door.check(&shared.admission, tenant, deadline);
         checked.inspect_err(|error| shared.metrics.refused_at_door(error)).map_err(EngineError::Admission)
     }
 
@@ -203,10 +184,32 @@ impl Engine {
         self.shared.metrics.told(stage, took);
     }
 
-    /// The tenant that has this token; `None` for a token that nobody has.
+    /// Who shows these.
+    ///
+    /// # Errors
+    /// [`IdentityError`] for credentials that are nobody's, and for nobody where that is not served.
+    pub fn identify(&self, shown: Credentials<'_>) -> Result<Identity, IdentityError> {
+        self.shared.generation().tenants.identify(shown)
+    }
+
+    /// Whether requests that show nothing are served.
     #[must_use]
-    pub fn tenant_of_token(&self, token: &str) -> Option<&Tenant> {
-        self.shared.tenants.of_token(token)
+    pub fn serves_anonymous(&self) -> bool {
+        self.shared.generation().tenants.serves_anonymous()
+    }
+
+    /// Whether any tenant may change what is deployed; without one, whoever reaches the admin listener may.
+    #[must_use]
+    pub fn has_administrator(&self) -> bool {
+        self.shared.generation().tenants.has_administrator()
+    }
+
+    /// Reads the files with tenants' tokens again. Says whether any token changed; when one cannot be used, all stay as they are.
+    ///
+    /// # Errors
+    /// [`StartError::Token`] naming the tenant.
+    pub fn reread_tokens(&self) -> Result<bool, StartError> {
+        self.shared.generation().tenants.reread_tokens()
     }
 
     /// All figures, in the text format of OpenMetrics.
@@ -216,20 +219,21 @@ impl Engine {
     }
 
     /// What each deployment is.
-    pub fn deployments(&self) -> impl Iterator<Item = DeploymentInfo> {
-        self.shared.deployments.values().map(Deployment::info)
+    #[must_use]
+    pub fn deployments(&self) -> Vec<DeploymentInfo> {
+        self.shared.generation().deployments.values().map(Deployment::info).collect()
     }
 
     /// What each model runs on.
     #[must_use]
-    pub fn models(&self) -> &[ModelInfo] {
-        &self.shared.models
+    pub fn models(&self) -> Vec<ModelInfo> {
+        self.shared.generation().reports.clone()
     }
 
     /// Whether each deployment can answer now: the first of its models that is out of service, and why.
     #[must_use]
     pub fn health(&self) -> Vec<DeploymentHealth> {
-        self.shared.deployments.values().map(Deployment::health).collect()
+        self.shared.generation().deployments.values().map(Deployment::health).collect()
     }
 
     /// The bounds of requests.
@@ -241,7 +245,8 @@ impl Engine {
     /// The latest batches of a model that a deployment was granted, the newest last: who met in them. Empty for other names.
     #[must_use]
     pub fn recent_batches(&self, model: &str) -> Vec<BatchRecord> {
-        let mut granted = self.shared.deployments.values().flat_map(|deployment| deployment.grants.iter());
+        let generation = self.shared.generation();
+        let mut granted = generation.deployments.values().flat_map(|deployment| deployment.grants.iter());
         let found = granted.find(|(_, granted)| granted.name == model);
         found.map(|(_, granted)| granted.queue.recent_batches()).unwrap_or_default()
     }
@@ -249,11 +254,16 @@ impl Engine {
     /// Refuses new requests and waits for those in the engine, at most `timeout`. Returns how many were left.
     pub async fn drain(&self, timeout: Duration) -> usize {
         self.shared.is_draining.store(true, Ordering::SeqCst);
-        let deadline = Instant::now() + timeout;
-        while self.shared.admission.inflight() > 0 && Instant::now() < deadline {
+        // Whether it was in time shows in what is left.
+        let _ = tokio::time::timeout(timeout, self.idle()).await;
+        self.inflight()
+    }
+
+    /// Waits until no request is in the engine. Others may come meanwhile, and are served.
+    pub async fn idle(&self) {
+        while self.inflight() > 0 {
             tokio::time::sleep(DRAIN_POLL).await;
         }
-        self.shared.admission.inflight()
     }
 
     /// Requests that are in the engine now.
@@ -265,27 +275,9 @@ impl Engine {
     /// The guest, grants and name of a deployment, for measurements of the sandbox alone.
     #[must_use]
     pub fn guest(&self, deployment: &str) -> Option<(wisp_host::Guest, Arc<str>, Arc<wisp_host::Grants>)> {
-        let found = self.shared.deployments.get(deployment)?;
+        let generation = self.shared.generation();
+        let found = generation.deployments.get(deployment)?;
         Some((found.guest.clone(), Arc::clone(&found.name), Arc::clone(&found.grants)))
-    }
-
-    fn deployment(&self, name: Option<&str>) -> Result<&Deployment, EngineError> {
-        let deployments = &self.shared.deployments;
-        match name {
-            Some(name) => deployments.get(name).ok_or_else(|| EngineError::UnknownDeployment {
-                name: name.chars().take(128).collect(),
-                available: self.deployment_names(),
-            }),
-            None if deployments.len() == 1 => Ok(deployments.values().next().expect("there is one")),
-            None => deployments
-                .get(DEFAULT_DEPLOYMENT)
-                .ok_or_else(|| EngineError::AmbiguousDeployment { available: self.deployment_names() }),
-        }
-    }
-
-    fn deployment_names(&self) -> String {
-        let names: Vec<_> = self.shared.deployments.keys().map(|name| format!("`{name}`")).collect();
-        names.join(", ")
     }
 }
 
@@ -301,14 +293,6 @@ fn host_config(config: &Config, store: &Store) -> HostConfig {
         aot_cache: store.may_write().then(|| AotCache::at(store.home().aot())),
         ..defaults
     }
-}
-
-fn start_deployments(config: &Config, place: &Place<'_>) -> Result<BTreeMap<String, Deployment>, StartError> {
-    let started = config.deployments.iter().map(|(name, deployment)| {
-        let deployment = Deployment::start(name, deployment, place)?;
-        Ok((name.clone(), deployment))
-    });
-    started.collect()
 }
 
 /// Announces the work of a request to every model that its guest may use, before anything is done for it.

@@ -50,18 +50,18 @@ mod trust;
 pub use builtin::{BUILTIN_PREFIX, guest as builtin_guest};
 pub use calibrate::{CalibrationError, calibrate};
 pub use config::{
-    BatchingConfig, Config, ConfigError, DeploymentConfig, DeviceConfig, DirConfig, EnvConfig, GrantsConfig,
-    GuestLimits, InstancesChoice, ModelConfig, ModelGrantConfig, PrecisionChoice, RequestLimits, ServerConfig,
-    SessionsChoice, TenantConfig, TrustConfig,
+    AuthConfig, BatchingConfig, ClientCertificates, Config, ConfigError, DeploymentConfig, DeviceConfig, DirConfig,
+    DrainConfig, EnvConfig, GrantsConfig, GuestLimits, InstancesChoice, ModelConfig, ModelGrantConfig, PrecisionChoice,
+    RequestLimits, Scope, ServerConfig, SessionsChoice, TenantConfig, TlsConfig, TrustConfig,
 };
 pub use deployment::{DeploymentHealth, DeploymentInfo};
 pub use engine::{
-    DecodeRequest, EmbedderFacts, Engine, HttpRequest, Ranked, RerankRequest, RerankResponse, TextModelFacts,
+    DecodeRequest, EmbedderFacts, Engine, HttpRequest, Ranked, Reloaded, RerankRequest, RerankResponse, TextModelFacts,
     TokenizeRequest, TokenizedTexts,
 };
 pub use error::{EngineError, StartError};
-pub use input_error::InputError;
 pub use import::{ImportError, ImportRequest, Imported, import};
+pub use input_error::InputError;
 pub use libraries::{devices, is_bundled, probe_backend, use_probe_program};
 pub use metrics::RefusalStage;
 pub use model::{ModelInfo, ProvenFile, Warmed, prove_model, warm_model};
@@ -75,11 +75,11 @@ pub use proof::speed::Speed;
 pub use proof::{Proof, ProofError, SideBySide, proofs};
 pub use request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
 pub use room::ModelNeed;
-pub use tenants::ANONYMOUS;
+pub use tenants::{ANONYMOUS, Credentials, Identity, IdentityError};
 pub use trust::TrustError;
 pub use wisp_host::{
-    AotCache, CallError, Captured, CodeFile, EmbedInputs, EmbedOptions, GuestBody, GuestBodyError, GuestKind, HostConfig, HostError, HttpGrant,
-    InheritError, ProgramEnd, Streams, TensorTypes, Token, WrittenIn, check_node_cache, compile as compile_guest,
-    forget_environment, kind_of as guest_kind, take_sealed,
+    AotCache, CallError, Captured, CodeFile, EmbedInputs, EmbedOptions, GuestBody, GuestBodyError, GuestKind,
+    HostConfig, HostError, HttpGrant, InheritError, ProgramEnd, Streams, TensorTypes, Token, WrittenIn,
+    check_node_cache, compile as compile_guest, forget_environment, kind_of as guest_kind, take_sealed,
 };
 pub use wisp_scheduler::{BatchRecord, BatchShare, Lane, Tenant};

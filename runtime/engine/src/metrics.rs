@@ -125,8 +125,9 @@ impl Metrics {
         Self { registry: Mutex::new(registry), ..metrics }
     }
 
-    /// What is loaded, once all of it is.
+    /// What is loaded, once all of it is; what was loaded before is not any more.
     pub(crate) fn loaded(&self, models: &[ModelInfo]) {
+        self.devices.clear();
         self.models_loaded.set(i64::try_from(models.len()).unwrap_or(i64::MAX));
         for model in models {
             let labels = DeviceLabels {

@@ -19,8 +19,8 @@ use wisp_scheduler::{BatchRules, QueueConfig, QueueLimits, SchedulerMetrics, Ser
 
 use crate::StartError;
 use crate::config::{BatchingConfig, DeviceConfig, ModelConfig, PrecisionChoice, SessionsChoice};
-use crate::proof::Proof;
 use crate::prompts::Prompts;
+use crate::proof::Proof;
 use crate::proof::speed::Speed;
 use budget::Budget;
 pub(crate) use loader::{Loader, Subject, threads};
@@ -73,6 +73,8 @@ pub(crate) struct Models {
 struct Started {
     granted: Arc<GrantedModel>,
     info: ModelInfo,
+    /// Bytes of the file that it was loaded from.
+    file_bytes: u64,
 }
 
 /// A file of a model and what its proof said; the error says why there is none, in one line.
@@ -123,7 +125,8 @@ impl Models {
         Self { sessions: Vec::new(), budget: Budget::of(devices), metrics }
     }
 
-    /// Loads a configured model for service: the first placement of its list that works.
+    /// Loads a configured model for service: the first placement of its list that works. What is in service of those `before`
+    /// and the same is taken over.
     ///
     /// # Errors
     /// [`StartError::Store`] when the manifest cannot be had, [`StartError::NoPlacement`] with one reason a placement.
@@ -131,6 +134,7 @@ impl Models {
         &mut self,
         name: &str,
         config: &ModelConfig,
+        before: Option<&Self>,
         store: &Store,
         progress: &dyn Progress,
     ) -> Result<(Arc<GrantedModel>, ModelInfo), StartError> {
@@ -146,16 +150,28 @@ impl Models {
             sessions: config.sessions,
             batching: config.batching.clone(),
         };
-        let known = self.sessions.iter().find(|(known, _)| *known == key).map(|(_, started)| started.clone());
-        let started = match known {
+        let started = match self.started(&key) {
             Some(started) => started,
             None => {
-                let started = start(name, &model, config, &mut self.budget, &self.metrics, store, progress)?;
+                let started = match before.and_then(|before| before.started(&key)) {
+                    Some(started) => self.take_over(name, started, config)?,
+                    None => start(name, &model, config, &mut self.budget, &self.metrics, store, progress)?,
+                };
                 self.sessions.push((key, started.clone()));
                 started
             }
         };
         Ok((started.granted, ModelInfo { name: name.to_owned(), ..started.info }))
+    }
+
+    fn started(&self, key: &SessionKey) -> Option<Started> {
+        self.sessions.iter().find(|(known, _)| known == key).map(|(_, started)| started.clone())
+    }
+
+    fn take_over(&mut self, name: &str, started: Started, config: &ModelConfig) -> Result<Started, StartError> {
+        let taken = self.budget.take(started.info.placement.device, started.file_bytes, config.memory_bytes);
+        taken.map_err(|reason| StartError::NoPlacement { model: name.to_owned(), reasons: vec![reason] })?;
+        Ok(started)
     }
 }
 
@@ -264,6 +280,7 @@ fn serve(
         metrics: Some(metrics.clone()),
     };
     let recovery = || recovery::of(loader, config, &subject, &chosen);
+    let chosen_bytes = chosen.file.size_bytes;
     let all_recoveries: Vec<_> = std::iter::repeat_with(recovery).take(others.len() + 1).collect();
     let mut processors = match info.placement.device {
         Device::Cpu => processors::of_sessions(others.len() + 1, loader.threads),
@@ -275,7 +292,7 @@ fn serve(
     let sessions = sessions.map(served).collect();
     let queue = spawn(queue, sessions).map_err(ServeError::Thread)?;
     let granted = Arc::new(granted(name, loader.model, subject, queue, &info));
-    Ok(Started { granted, info })
+    Ok(Started { granted, info, file_bytes: chosen_bytes })
 }
 
 /// What requests may share of a model: what is proven and configured.

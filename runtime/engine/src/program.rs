@@ -80,7 +80,7 @@ impl Program {
         let metrics = Metrics::new();
         let mut started = Models::within(&BTreeMap::<_, DeviceConfig>::new(), metrics.scheduler.clone());
         let models = config.models.iter().map(|(alias, model)| {
-            let (granted, _) = started.start(alias, model, store, progress)?;
+            let (granted, _) = started.start(alias, model, None, store, progress)?;
             Ok((alias.clone(), ModelGrant::from(granted)))
         });
         let models = models.collect::<Result<Vec<_>, StartError>>()?;

@@ -39,10 +39,6 @@ impl Routes {
         };
         self.0.iter().find(|(route, _)| begins(route)).map(|(_, name)| name.as_str())
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 #[cfg(test)]

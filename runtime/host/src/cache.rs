@@ -31,7 +31,7 @@ pub struct KeptCode {
 }
 
 /// A folder of compiled guests.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AotCache {
     folder: PathBuf,
 }

@@ -16,7 +16,7 @@ use crate::state::State;
 use crate::{AotCache, CodeFile, Guest, HostError, nn, witx};
 
 /// How the engine is set up.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostConfig {
     /// Instances that can exist at one time; one more is refused with [`CallError::Instances`](crate::CallError).
     pub max_instances: u32,

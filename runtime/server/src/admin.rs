@@ -2,12 +2,15 @@
 
 use axum::Router;
 use axum::extract::State;
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
-use axum::routing::get;
-use tokio::net::TcpListener;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
-use wisp_engine::Engine;
+use tonic::Code;
+use wisp_engine::{Engine, Reloaded};
+
+use crate::{Reload, identity};
 
 /// What Prometheus is told the figures are written in.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -17,21 +20,17 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 struct Admin {
     engine: Engine,
     draining: CancellationToken,
+    reload: Option<Reload>,
 }
 
-/// Serves until `closing` is cancelled; `draining` says that the service goes down and takes no more requests.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    engine: Engine,
-    draining: CancellationToken,
-    closing: CancellationToken,
-) -> std::io::Result<()> {
-    let router = Router::new()
+/// What is served there; `draining` says that the service goes down.
+pub(crate) fn routes(engine: &Engine, draining: &CancellationToken, reload: Option<Reload>) -> Router {
+    Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state(Admin { engine, draining });
-    axum::serve(listener, router).with_graceful_shutdown(closing.cancelled_owned()).await
+        .route("/api/reload", post(reloaded))
+        .with_state(Admin { engine: engine.clone(), draining: draining.clone(), reload })
 }
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
@@ -52,4 +51,40 @@ async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
     let is_ready = problems.len() < deployments.len();
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, if problems.is_empty() { "ready\n".to_owned() } else { problems.concat() })
+}
+
+/// Reads the configuration again and puts it into service; answers when that is done, with what changed or why nothing did.
+async fn reloaded(State(admin): State<Admin>, request: Parts) -> Response {
+    if let Err(refusal) = may_administer(&admin.engine, &request) {
+        return refusal;
+    }
+    let Some(reload) = admin.reload else {
+        return (StatusCode::NOT_IMPLEMENTED, "this server's configuration cannot change\n").into_response();
+    };
+    match tokio::task::spawn_blocking(move || reload()).await {
+        Ok(Ok(Reloaded { added, removed, changed, ignored })) => {
+            let told = [("added", added), ("removed", removed), ("changed", changed)];
+            let told = told.map(|(what, names)| format!("{what}: {}\n", names.join(", "))).concat();
+            let restart =
+                if ignored.is_empty() { String::new() } else { format!("after a restart: {}\n", ignored.join(", ")) };
+            (StatusCode::OK, told + &restart).into_response()
+        }
+        Ok(Err(reason)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{reason}\n")).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+/// Whoever reaches this listener may, unless somebody was given the scope: then it is for them.
+fn may_administer(engine: &Engine, request: &Parts) -> Result<(), Response> {
+    if !engine.has_administrator() {
+        return Ok(());
+    }
+    let checked = identity::administrator(engine, &request.headers, &request.extensions);
+    checked.map(drop).map_err(|status| match status.code() {
+        Code::Unauthenticated => {
+            let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+            (StatusCode::UNAUTHORIZED, challenge, format!("{}\n", status.message())).into_response()
+        }
+        _ => (StatusCode::FORBIDDEN, format!("{}\n", status.message())).into_response(),
+    })
 }

@@ -1,124 +1,61 @@
-//! The HTTP listener: the REST interfaces, and applications that run as guests, each request in an instance of its own.
+//! HTTP applications: requests that run as guests, each in an instance of its own.
 
-use std::convert::Infallible;
-use std::sync::Arc;
-use std::time::Duration;
-
-use axum::Router;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
-use hyper::body::Bytes;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
-use tokio_stream::StreamExt;
-use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
+use axum::body::Body;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::Limited;
+use hyper::body::Incoming;
+use tonic::{Code, Status};
 use wisp_core::Kinded;
-use wisp_engine::{Engine, EngineError, GuestBodyError, HttpRequest, RequestLimits, Tenant};
+use wisp_engine::{ANONYMOUS, Engine, EngineError, HttpRequest};
 
-use crate::connection::{self, Connection};
+use crate::identity;
 use crate::status::http_status;
-use crate::{identity, rest};
+use crate::transport::Peer;
 
-/// How long nothing is accepted after the system had no descriptor left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// Bytes of the headers of a request.
-const HEADERS_LIMIT_BYTES: usize = 64 << 10;
-
-type Body = UnsyncBoxBody<Bytes, GuestBodyError>;
-
-/// Serves until `closing` is cancelled; then requests in progress are finished.
-pub(crate) async fn serve(listener: TcpListener, engine: Engine, closing: CancellationToken) {
-    let limits = engine.limits().clone();
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let handshake = Duration::from_millis(limits.handshake_ms);
-    let mut connections = Box::pin(connection::accept(incoming, limits.connections, handshake));
-    let builder = Arc::new(builder(&limits));
-    // What is no path of ours is an application's.
-    let applications = engine.clone();
-    let router = rest::routes(engine).fallback(move |request| {
-        let engine = applications.clone();
-        async move { answer(&engine, request).await }
-    });
-    let graceful = GracefulShutdown::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = connections.next() => accepted,
-            () = closing.cancelled() => break,
-        };
-        match accepted {
-            Some(Ok(connection)) => {
-                let (builder, router, watcher) = (Arc::clone(&builder), router.clone(), graceful.watcher());
-                tokio::spawn(async move { converse(&builder, connection, router, watcher).await });
-            }
-            Some(Err(error)) => {
-                tracing::warn!(%error, "a connection was not accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-            None => break,
-        }
+/// Has an application answer. Tokens of tenants are for this service and stay here; other tokens are the application's business,
+/// as long as nobody has to show one.
+pub(crate) async fn answer(engine: &Engine, mut request: Request<Incoming>) -> Response<Body> {
+    let tenant = match identity::tenant(engine, request.headers(), request.extensions()) {
+        Ok(tenant) => Some(tenant),
+        Err(_) if engine.serves_anonymous() => None,
+        Err(status) => return unidentified(&status),
+    };
+    if tenant.as_ref().is_some_and(|tenant| tenant.name() != ANONYMOUS) {
+        request.headers_mut().remove(AUTHORIZATION);
     }
-    graceful.shutdown().await;
-}
-
-fn builder(limits: &RequestLimits) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    let keepalive = Duration::from_millis(limits.keepalive_ms);
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(limits.handshake_ms))
-        .max_buf_size(HEADERS_LIMIT_BYTES);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(keepalive)
-        .keep_alive_timeout(keepalive)
-        .max_header_list_size(HEADERS_LIMIT_BYTES as u32)
-        .max_concurrent_streams(limits.connection_requests);
-    builder
-}
-
-async fn converse(builder: &Builder<TokioExecutor>, connection: Connection, router: Router, watcher: Watcher) {
-    let service = TowerToHyperService::new(router);
-    let conversation = builder.serve_connection(TokioIo::new(connection), service).into_owned();
-    if let Err(error) = watcher.watch(conversation).await {
-        tracing::debug!(error, "a connection ended");
-    }
-}
-
-async fn answer(engine: &Engine, mut request: Request<axum::body::Body>) -> Response<Body> {
-    let tenant = take_tenant(engine, request.headers_mut());
+    let is_encrypted = request.extensions().get::<Peer>().is_some_and(|peer| peer.is_encrypted);
     let message_bytes = engine.limits().message_bytes;
     let request = request.map(|body| Limited::new(body, message_bytes));
-    match engine.http(HttpRequest { request, is_encrypted: false, tenant }).await {
-        Ok(response) => response.map(BodyExt::boxed_unsync),
+    match engine.http(HttpRequest { request, is_encrypted, tenant }).await {
+        Ok(response) => response.map(Body::new),
         Err(error) => refusal(&error),
     }
 }
 
-/// The tenant whose token the request carries. Other tokens are the application's business; this one is not, and stays here.
-fn take_tenant(engine: &Engine, headers: &mut HeaderMap) -> Option<Tenant> {
-    let tenant = identity::tenant(engine, headers).ok().flatten()?;
-    headers.remove(AUTHORIZATION);
-    Some(tenant)
+fn unidentified(status: &Status) -> Response<Body> {
+    let is_unknown = status.code() == Code::Unauthenticated;
+    let code = if is_unknown { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
+    let mut response = told(code, status.message());
+    if is_unknown {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
 }
 
 /// What a client is told when the application did not answer.
 fn refusal(error: &EngineError) -> Response<Body> {
-    let body = Full::new(Bytes::from(format!("{error}\n"))).map_err(|never: Infallible| match never {}).boxed_unsync();
-    let mut response = Response::new(body);
-    *response.status_mut() = http_status(error.kind());
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    let mut response = told(http_status(error.kind()), &error.to_string());
     if let Some(wait) = error.retry_after() {
         // The header has whole seconds.
-        headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs_f64().ceil().max(1.0) as u64));
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs_f64().ceil().max(1.0) as u64));
     }
+    response
+}
+
+fn told(status: StatusCode, message: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(format!("{message}\n")));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }

@@ -25,8 +25,8 @@ const CALLS: [&str; 2] = ["/wisp.v1.InferenceService/Embed", "/wisp.v1.Inference
 pub(crate) struct Arrived {
     /// When the head of the request was there.
     pub(crate) at: Instant,
-    /// Who sends it: `None` for nobody in particular.
-    pub(crate) tenant: Option<Tenant>,
+    /// Who sends it.
+    pub(crate) tenant: Tenant,
 }
 
 /// Adds [`DoorService`].
@@ -77,9 +77,9 @@ where
         }
         let at = Instant::now();
         // Whose token is wrong is told so by the service.
-        if let Ok(tenant) = identity::tenant(&self.engine, request.headers()) {
+        if let Ok(tenant) = identity::tenant(&self.engine, request.headers(), request.extensions()) {
             let deadline = timeout(request.headers()).map(|timeout| at + timeout);
-            if let Err(error) = self.engine.check_at_door(tenant.as_ref(), deadline) {
+            if let Err(error) = self.engine.check_at_door(Some(&tenant), deadline) {
                 let response = status(&error).into_http();
                 self.engine.refusal_told(RefusalStage::Door, at.elapsed());
                 return Answer::Refused(Some(response));

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use crate::TlsError;
+
 /// Why the service could not start or went down.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -18,10 +20,7 @@ pub enum ServeError {
     /// Reflection cannot be set up.
     #[error("reflection cannot be set up: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// The transport failed.
-    #[error("the gRPC transport failed: {0}")]
-    Transport(#[from] tonic::transport::Error),
-    /// The admin listener failed.
-    #[error("the admin listener failed: {0}")]
-    Admin(std::io::Error),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }

@@ -1,8 +1,8 @@
 //! The service: gRPC in front of an [`Engine`](wisp_engine::Engine).
 //!
-//! One listener carries `wisp.v1.InferenceService`, `grpc.health.v1` and reflection, another one metrics and probes over
-//! HTTP, and a third one the HTTP applications, where any is deployed. [`Server::run`] serves until it is
-//! told to stop, then drains: health turns NOT_SERVING, new requests get UNAVAILABLE, and those in the engine finish.
+//! One listener carries `wisp.v1.InferenceService`, `grpc.health.v1` and reflection, another one the APIs over HTTP and the
+//! HTTP applications (and gRPC as well), and a third one metrics and probes. [`Server::run`] serves until it is told to stop,
+//! then drains: health turns NOT_SERVING, connections are told to end, and what was begun is finished.
 //!
 //! The tables from [`ErrorKind`](wisp_core::ErrorKind) to the status of gRPC and HTTP are in `status.rs`, and nowhere else.
 
@@ -10,17 +10,27 @@
 
 mod admin;
 mod applications;
-mod connection;
 mod deadline;
 mod door;
 mod embed;
 mod error;
+mod front;
 mod identity;
+mod listen;
 mod readiness;
 mod receive;
 mod rest;
+mod secrets;
 mod serve;
 mod status;
+mod transport;
 
 pub use error::ServeError;
-pub use serve::{DRAIN_LIMIT, Drained, Reserved, Server};
+pub use listen::Reserved;
+pub use serve::{Drained, Reload, Server};
+pub use transport::TlsError;
+
+/// Every API over HTTP.
+fn http_routes(engine: &wisp_engine::Engine) -> axum::Router {
+    rest::routes(engine.clone())
+}

@@ -14,13 +14,12 @@ mod timing;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::Router;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::http::{Method, Uri};
+use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
-use bytes::Bytes;
+use axum::{Json, Router};
+use utoipa::openapi::OpenApi;
 use wisp_engine::Engine;
 
 use dialect::{Dialect, OpenAi, Tei};
@@ -32,8 +31,6 @@ struct Rest {
     engine: Engine,
     /// Seconds since 1970 at which the service started: what OpenAI calls the creation of a model.
     started_s: u64,
-    /// The OpenAPI document.
-    document: Bytes,
 }
 
 /// Every route, with the method that it takes in the document.
@@ -55,20 +52,18 @@ fn table() -> Vec<(&'static str, MethodRouter<Rest>)> {
 
 /// The routes over an engine. Other paths are left to whoever gets the router.
 pub(crate) fn routes(engine: Engine) -> Router {
-    let document = openapi::document(&openapi::Bounds::of(&engine));
-    let document = serde_json::to_vec(&document).unwrap_or_default().into();
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let routes = table().into_iter().fold(Router::new(), |router, (path, method)| router.route(path, method));
-    routes.method_not_allowed_fallback(wrong_method).with_state(Rest { engine, started_s: since.as_secs(), document })
+    routes.method_not_allowed_fallback(wrong_method).with_state(Rest { engine, started_s: since.as_secs() })
 }
 
-/// What these interfaces are, for programs.
-async fn document(State(rest): State<Rest>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/json")], rest.document)
+/// What these interfaces are, for programs. Made anew each time: a reload changes what is deployed.
+async fn document(State(rest): State<Rest>) -> Json<OpenApi> {
+    Json(openapi::document(&openapi::Bounds::of(&rest.engine)))
 }
 
 /// A path that exists, asked with a method that it does not take; what it takes stands in `Allow`.
-async fn wrong_method(method: axum::http::Method, uri: Uri, _: HeaderMap) -> Response {
+async fn wrong_method(method: Method, uri: Uri) -> Response {
     let path = uri.path();
     let refusal = Refusal::Method(format!("{path} does not take {method}; the header `allow` says what it takes"));
     if path.starts_with("/v1/") { OpenAi::response(&refusal) } else { Tei::response(&refusal) }

@@ -109,7 +109,7 @@ async fn a_pod_embeds_with_the_module_and_the_model_that_it_was_given_and_drains
     let volume = tempfile::tempdir().expect("temporary folder");
     model_volume(&real, volume.path(), &CANDLE_FILES);
     let config = format!(
-        "[server]\ngrpc = \"127.0.0.1:0\"\nadmin = \"off\"\n[models.minilm]\nsource = \"{}\"\nplacement = [\"candle:cpu\"]\n",
+        "[server]\ngrpc = \"127.0.0.1:0\"\nhttp = \"off\"\nadmin = \"off\"\n[models.minilm]\nsource = \"{}\"\nplacement = [\"candle:cpu\"]\n",
         volume.path().display()
     );
     let (module, config) = (sealed(&std::fs::read(guest).expect("is built")), sealed(config.as_bytes()));

@@ -133,7 +133,10 @@ async fn sigterm_finishes_what_was_begun_and_exits_with_success() {
 #[test]
 fn an_address_in_use_is_said_with_the_remedy() {
     let Some(server) = Server::start("an_address_in_use_is_said_with_the_remedy", &[]) else { return };
-    let output = support::wisp().args(["serve", "--grpc", &server.address, "--http", "off", "--admin", "off"]).output().expect("runs");
+    let output = support::wisp()
+        .args(["serve", "--grpc", &server.address, "--http", "off", "--admin", "off"])
+        .output()
+        .expect("runs");
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(error.contains(&format!("cannot listen on {}", server.address)), "{error}");

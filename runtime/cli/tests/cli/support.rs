@@ -22,7 +22,7 @@ pub(crate) struct Server {
     pub(crate) address: String,
     /// Where metrics are; empty when nowhere.
     pub(crate) admin: String,
-    /// Where REST and applications are; empty when nowhere.
+    /// Where the APIs over HTTP and applications are; empty when nowhere.
     pub(crate) http: String,
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{BatchingConfig, GuestLimits, ModelGrantConfig, RequestLimits};
+use super::{BatchingConfig, DrainConfig, GuestLimits, ModelGrantConfig, RequestLimits};
 
 const GIB: u64 = 1 << 30;
 const HOUR_MS: u64 = 3_600_000;
@@ -27,8 +27,17 @@ pub(super) fn server(limits: &RequestLimits) -> Vec<String> {
             ("handshake_ms", limits.handshake_ms, 1..=HOUR_MS),
             ("receive_ms", limits.receive_ms, 1..=HOUR_MS),
             ("keepalive_ms", limits.keepalive_ms, 1..=HOUR_MS),
+            ("header_bytes", limits.header_bytes.into(), 1024..=1 << 20),
+            ("connection_age_ms", limits.connection_age_ms, 0..=24 * HOUR_MS),
+            ("connection_age_grace_ms", limits.connection_age_grace_ms, 1..=HOUR_MS),
         ],
     )
+}
+
+/// What is wrong with `[server.drain]`, one message a key.
+pub(super) fn drain(drain: &DrainConfig) -> Vec<String> {
+    let keys = [("delay_ms", drain.delay_ms, 0..=HOUR_MS), ("timeout_ms", drain.timeout_ms, 0..=24 * HOUR_MS)];
+    wrong("server.drain", &keys)
 }
 
 /// What is wrong with `[deployments.NAME.limits]`, one message a key.
@@ -105,6 +114,7 @@ mod tests {
     #[test]
     fn defaults_are_possible() {
         assert!(server(&RequestLimits::default()).is_empty());
+        assert!(drain(&DrainConfig::default()).is_empty());
         assert!(guest("d", &GuestLimits::default()).is_empty());
         assert!(batching("m", &BatchingConfig::default()).is_empty());
     }

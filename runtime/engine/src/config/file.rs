@@ -1,5 +1,6 @@
 //! The text of `wisp.toml`, to a checked configuration.
 
+mod access;
 mod deployment;
 
 use std::collections::BTreeMap;
@@ -14,10 +15,10 @@ use wisp_model_store::PinnedArtifact;
 
 use super::base::Base;
 use super::{
-    BatchingConfig, Config, DeviceConfig, ModelConfig, RequestLimits, ServerConfig, SessionsChoice, TenantConfig,
-    bounds,
+    AuthConfig, BatchingConfig, Config, DeviceConfig, DrainConfig, ModelConfig, RequestLimits, ServerConfig,
+    SessionsChoice, bounds,
 };
-use crate::ANONYMOUS;
+use access::{TenantTable, TlsTable};
 use deployment::Deployment;
 
 /// Names of deployments, models and aliases: they stand in messages, metrics and file names.
@@ -43,14 +44,6 @@ struct File {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TenantTable {
-    token_file: Option<String>,
-    share: Option<f64>,
-    inflight_requests: Option<u32>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct DeviceTable {
     memory_bytes: Spanned<u64>,
 }
@@ -63,6 +56,9 @@ struct Server {
     http: Option<Spanned<String>>,
     /// An address, or `"off"`.
     admin: Option<Spanned<String>>,
+    tls: Option<TlsTable>,
+    auth: Option<AuthConfig>,
+    drain: Option<Spanned<DrainConfig>>,
     limits: Option<Spanned<RequestLimits>>,
 }
 
@@ -127,6 +123,7 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn check(&mut self, file: File) -> Config {
         let server = self.server(file.server);
+        let has_client_ca = server.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
         let mut models = BTreeMap::new();
         for (name, model) in file.models {
             let model = self.model(&name, model);
@@ -154,31 +151,8 @@ impl Checker<'_> {
             self.note(0..0, "no deployment is configured; add [deployments.NAME] with guest and models".to_owned());
         }
         let devices = file.devices.into_iter().filter_map(|(name, device)| self.device(&name, &device)).collect();
-        let tenants = self.tenants(file.tenants);
+        let tenants = self.tenants(file.tenants, has_client_ca);
         Config { server, models, deployments, devices, tenants }
-    }
-
-    fn tenants(&mut self, tables: BTreeMap<Spanned<String>, Spanned<TenantTable>>) -> BTreeMap<String, TenantConfig> {
-        let mut tenants = BTreeMap::new();
-        for (name, table) in tables {
-            let (span, table) = (table.span(), table.into_inner());
-            let defaults = TenantConfig::default();
-            let share = table.share.unwrap_or(defaults.share);
-            if let Some(message) = bounds::tenant(name.get_ref(), share, table.inflight_requests) {
-                self.note(span.clone(), message);
-            }
-            if table.token_file.is_none() && name.get_ref() != ANONYMOUS {
-                let message = format!(
-                    "tenant `{}` has no token_file; only `{ANONYMOUS}`, whoever shows no token, can do without",
-                    name.get_ref()
-                );
-                self.note(span, message);
-            }
-            let token_file = table.token_file.map(|path| self.folder.join(path));
-            let name = self.name(name);
-            tenants.insert(name, TenantConfig { token_file, share, inflight_requests: table.inflight_requests });
-        }
-        tenants
     }
 
     fn device(&mut self, name: &Spanned<String>, table: &DeviceTable) -> Option<(Device, DeviceConfig)> {
@@ -220,6 +194,14 @@ impl Checker<'_> {
         };
         let http = listener(server.http, defaults.http, "127.0.0.1:8080, or off");
         let admin = listener(server.admin, defaults.admin, "127.0.0.1:9090, or off");
+        let tls = server.tls.map(|table| self.tls(table)).or(defaults.tls);
+        let drain = match server.drain {
+            Some(drain) => {
+                bounds::drain(drain.get_ref()).into_iter().for_each(|message| self.note(drain.span(), message));
+                drain.into_inner()
+            }
+            None => defaults.drain,
+        };
         let limits = match server.limits {
             Some(limits) => {
                 bounds::server(limits.get_ref()).into_iter().for_each(|message| self.note(limits.span(), message));
@@ -231,6 +213,9 @@ impl Checker<'_> {
             grpc: self.keep(grpc, defaults.grpc),
             http: self.keep(http, defaults.http),
             admin: self.keep(admin, defaults.admin),
+            tls,
+            auth: server.auth.unwrap_or(defaults.auth),
+            drain,
             limits,
         }
     }

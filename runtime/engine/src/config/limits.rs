@@ -20,12 +20,19 @@ pub struct RequestLimits {
     pub connections: usize,
     /// Requests at one time on one connection; clients hold back more.
     pub connection_requests: u32,
-    /// Milliseconds until a new connection must have spoken HTTP/2.
+    /// Milliseconds until a new connection must have said what it wants, and as many again for a TLS handshake before that.
     pub handshake_ms: u64,
     /// Milliseconds in which the whole message of a request must arrive.
     pub receive_ms: u64,
     /// Milliseconds of silence after which a connection is asked whether it lives; it has as long again to answer.
     pub keepalive_ms: u64,
+    /// Bytes of the headers of one request.
+    pub header_bytes: u32,
+    /// Milliseconds after which a connection is told to end, a tenth more or less, so that clients find other servers; 0 for
+    /// never.
+    pub connection_age_ms: u64,
+    /// Milliseconds that it may finish what it began then.
+    pub connection_age_grace_ms: u64,
 }
 
 impl Default for RequestLimits {
@@ -40,6 +47,9 @@ impl Default for RequestLimits {
             handshake_ms: 10_000,
             receive_ms: 30_000,
             keepalive_ms: 20_000,
+            header_bytes: 64 << 10,
+            connection_age_ms: 3_600_000,
+            connection_age_grace_ms: 60_000,
         }
     }
 }

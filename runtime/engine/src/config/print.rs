@@ -8,8 +8,8 @@ use serde::Serialize;
 use wisp_core::{Device, Placement};
 
 use super::{
-    BatchingConfig, Config, DeploymentConfig, DeviceConfig, GuestLimits, InstancesChoice, ModelConfig,
-    ModelGrantConfig, RequestLimits, SessionsChoice, TenantConfig,
+    AuthConfig, BatchingConfig, Config, DeploymentConfig, DeviceConfig, DrainConfig, GuestLimits, InstancesChoice,
+    ModelConfig, ModelGrantConfig, RequestLimits, Scope, SessionsChoice, TenantConfig, TlsConfig,
 };
 
 #[derive(Serialize)]
@@ -27,6 +27,9 @@ struct Printed<'a> {
 struct PrintedTenant<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     token_file: Option<&'a Path>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    sans: &'a [String],
+    scopes: &'a [Scope],
     share: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     inflight_requests: Option<u32>,
@@ -42,6 +45,10 @@ struct PrintedServer<'a> {
     grpc: String,
     http: String,
     admin: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<&'a TlsConfig>,
+    auth: AuthConfig,
+    drain: DrainConfig,
     limits: &'a RequestLimits,
 }
 
@@ -116,6 +123,9 @@ pub(super) fn print(config: &Config) -> String {
         grpc: config.server.grpc.to_string(),
         http: listener(config.server.http),
         admin: listener(config.server.admin),
+        tls: config.server.tls.as_ref(),
+        auth: config.server.auth,
+        drain: config.server.drain,
         limits: &config.server.limits,
     };
     let models = config
@@ -145,9 +155,9 @@ pub(super) fn print(config: &Config) -> String {
     };
     let devices = config.devices.iter().map(printed).collect();
     let tenants = config.tenants.iter().map(|(name, tenant)| {
-        let TenantConfig { token_file, share, inflight_requests } = tenant;
-        let (token_file, inflight_requests) = (token_file.as_deref(), *inflight_requests);
-        (name.as_str(), PrintedTenant { token_file, share: *share, inflight_requests })
+        let TenantConfig { token_file, sans, scopes, share, inflight_requests } = tenant;
+        let (token_file, share, inflight_requests) = (token_file.as_deref(), *share, *inflight_requests);
+        (name.as_str(), PrintedTenant { token_file, sans, scopes, share, inflight_requests })
     });
     let tenants = tenants.collect();
     // Numbers, texts and tables of them: nothing in here that TOML cannot say.

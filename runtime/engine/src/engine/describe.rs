@@ -3,7 +3,8 @@
 use wisp_core::{Pooling, Precision};
 use wisp_host::GuestKind;
 
-use super::{Engine, Shared};
+use super::Engine;
+use super::generation::Generation;
 use crate::EngineError;
 use crate::deployment::Deployment;
 
@@ -45,21 +46,21 @@ impl Engine {
     /// # Errors
     /// [`EngineError::UnknownDeployment`] and [`EngineError::AmbiguousDeployment`].
     pub fn embedder(&self, deployment: Option<&str>) -> Result<EmbedderFacts, EngineError> {
-        let shared = &*self.shared;
-        Ok(facts(shared, self.deployment(deployment)?))
+        let generation = self.shared.generation();
+        Ok(facts(&generation, generation.deployment(deployment)?))
     }
 
     /// Every deployment that embeds.
     #[must_use]
     pub fn embedders(&self) -> Vec<EmbedderFacts> {
-        let shared = &*self.shared;
-        let embedders = shared.deployments.values().filter(|found| found.guest.kind() == GuestKind::Embedder);
-        embedders.map(|deployment| facts(shared, deployment)).collect()
+        let generation = self.shared.generation();
+        let embedders = generation.deployments.values().filter(|found| found.guest.kind() == GuestKind::Embedder);
+        embedders.map(|deployment| facts(&generation, deployment)).collect()
     }
 }
 
-fn facts(shared: &Shared, deployment: &Deployment) -> EmbedderFacts {
-    let model = shared.text_model(deployment).and_then(|model| {
+fn facts(generation: &Generation, deployment: &Deployment) -> EmbedderFacts {
+    let model = generation.text_model(deployment).and_then(|model| {
         let (granted, info) = (model.granted, model.info?);
         let tokenizer = granted.tokenizer.as_ref()?;
         Some(TextModelFacts {

@@ -8,7 +8,9 @@ use wisp_host::{GuestBody, HttpCall, Terms};
 use wisp_scheduler::{Caller, Lane, Origin, Tenant};
 
 use super::Engine;
+use super::generation::Generation;
 use crate::EngineError;
+use crate::deployment::Deployment;
 use crate::routes::Routes;
 
 /// A request to an application.
@@ -23,10 +25,10 @@ pub struct HttpRequest<B> {
 }
 
 impl Engine {
-    /// Whether any deployment is an HTTP application.
+    /// Whether an application answers requests of this path.
     #[must_use]
-    pub fn serves_http(&self) -> bool {
-        !self.shared.routes.is_empty()
+    pub fn has_application(&self, path: &str) -> bool {
+        self.shared.generation().routes.find(path).is_some()
     }
 
     /// Has the application whose route the path begins with answer. It ends with its answer's body, or when that is dropped.
@@ -39,15 +41,15 @@ impl Engine {
         B::Error: std::fmt::Display,
     {
         let metrics = &self.shared.metrics;
+        let generation = self.shared.generation();
         let path = request.request.uri().path();
-        let Some(name) = self.shared.routes.find(path) else {
+        let Some(name) = generation.routes.find(path) else {
             let error = EngineError::NoApplication { path: path.chars().take(128).collect() };
             metrics.failed(None, &error);
             return Err(error);
         };
-        // Routes are made of the deployments that there are, and those never change.
-        let deployment = self.deployment(Some(name))?;
-        let answer = self.http_with(name, request).await;
+        let deployment = generation.deployment(Some(name))?;
+        let answer = self.http_with(&generation, deployment, request).await;
         match &answer {
             Ok(_) => metrics.answered_http(&deployment.metrics),
             Err(error) => metrics.failed_http(&deployment.metrics, error),
@@ -55,13 +57,17 @@ impl Engine {
         answer
     }
 
-    async fn http_with<B>(&self, name: &str, request: HttpRequest<B>) -> Result<http::Response<GuestBody>, EngineError>
+    async fn http_with<B>(
+        &self,
+        generation: &Arc<Generation>,
+        deployment: &Deployment,
+        request: HttpRequest<B>,
+    ) -> Result<http::Response<GuestBody>, EngineError>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: std::fmt::Display,
     {
-        let deployment = self.deployment(Some(name))?;
-        let tenant = request.tenant.as_ref().unwrap_or(self.shared.tenants.anonymous());
+        let tenant = request.tenant.as_ref().unwrap_or(generation.tenants.anonymous());
         let permit = self.admit(Lane::Interactive, tenant)?;
         let place = deployment.take_place()?;
         let living = deployment.metrics.instance();
@@ -72,7 +78,8 @@ impl Engine {
             terms,
             request: request.request,
             is_encrypted: request.is_encrypted,
-            until_end: Box::new((permit, place, living)),
+            // The answer is read after this returned; until then its generation is in service.
+            until_end: Box::new((permit, place, living, Arc::clone(generation))),
         };
         Ok(deployment.guest.handle(call).await?)
     }
@@ -80,7 +87,7 @@ impl Engine {
 
 /// The routes of an engine's applications.
 pub(super) fn routes(
-    deployments: &std::collections::BTreeMap<String, crate::deployment::Deployment>,
+    deployments: &std::collections::BTreeMap<String, Deployment>,
 ) -> Result<Routes, crate::StartError> {
     let applications = deployments
         .values()

@@ -68,8 +68,8 @@ impl Engine {
         let shared = &*self.shared;
         let RerankRequest { deployment, query, documents, truncate, top, deadline, lane, tenant, .. } = request;
         check(&query, &documents, &shared.limits)?;
-        let found = self.deployment(deployment.as_deref())?;
-        let model = shared.text_model(found);
+        let generation = shared.generation();
+        let model = generation.text_model(generation.deployment(deployment.as_deref())?);
         let before_query = prompt_of(model, &request.query_prompt)?;
         let before_document = prompt_of(model, &request.document_prompt)?;
         let mut texts = prompted(&before_document, documents);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wisp_host::{EmbedInputs, GrantedModel};
 
-use super::Shared;
+use super::generation::Generation;
 use crate::deployment::Deployment;
 use crate::prompts::{Prompt, Prompts, prompted};
 use crate::{InputError, ModelInfo};
@@ -16,17 +16,16 @@ pub(super) struct TextModel<'a> {
     pub(super) info: Option<&'a ModelInfo>,
 }
 
-impl Shared {
+impl Generation {
     /// The first granted model that has a tokenizer, in the order of the aliases.
     pub(super) fn text_model<'a>(&'a self, deployment: &'a Deployment) -> Option<TextModel<'a>> {
         let (_, granted) = deployment.grants.iter().find(|(_, model)| model.tokenizer.is_some())?;
-        Some(TextModel { granted, info: self.models.iter().find(|info| info.name == granted.name) })
+        Some(TextModel { granted, info: self.reports.iter().find(|info| info.name == granted.name) })
     }
 
-    /// As [`Shared::text_model`], for what cannot be done without.
+    /// As [`Generation::text_model`], for what cannot be done without.
     pub(super) fn require_text_model<'a>(&'a self, deployment: &'a Deployment) -> Result<TextModel<'a>, InputError> {
-        self.text_model(deployment)
-            .ok_or_else(|| InputError::NoTokenizer { deployment: deployment.name.to_string() })
+        self.text_model(deployment).ok_or_else(|| InputError::NoTokenizer { deployment: deployment.name.to_string() })
     }
 
     /// The inputs as the guest gets them.

@@ -55,8 +55,9 @@ impl Engine {
     /// [`EngineError`]; [`InputError::NoTokenizer`] for a deployment whose models have none.
     pub async fn tokenize(&self, request: TokenizeRequest) -> Result<TokenizedTexts, EngineError> {
         let shared = &*self.shared;
-        let deployment = self.deployment(request.deployment.as_deref())?;
-        let tenant = request.tenant.as_ref().unwrap_or(shared.tenants.anonymous());
+        let generation = shared.generation();
+        let deployment = generation.deployment(request.deployment.as_deref())?;
+        let tenant = request.tenant.as_ref().unwrap_or(generation.tenants.anonymous());
         let _permit = self.admit(Lane::Interactive, tenant)?;
         let (count, limits) = (request.texts.len(), &shared.limits);
         match count {
@@ -64,7 +65,7 @@ impl Engine {
             count if count > limits.texts => return Err(EngineError::TooManyTexts { count, limit: limits.texts }),
             _ => {}
         }
-        let model = shared.require_text_model(deployment)?;
+        let model = generation.require_text_model(deployment)?;
         let texts = prompted(&prompt_of(Some(model), &request.prompt)?, request.texts);
         let (bytes, limit) = (texts.iter().map(String::len).sum(), limits.text_bytes);
         if bytes > limit {
@@ -82,10 +83,11 @@ impl Engine {
     /// As [`Engine::tokenize`]; [`InputError::UnknownToken`] for an id beyond the vocabulary.
     pub async fn decode(&self, request: DecodeRequest) -> Result<Vec<String>, EngineError> {
         let shared = &*self.shared;
-        let deployment = self.deployment(request.deployment.as_deref())?;
-        let tenant = request.tenant.as_ref().unwrap_or(shared.tenants.anonymous());
+        let generation = shared.generation();
+        let deployment = generation.deployment(request.deployment.as_deref())?;
+        let tenant = request.tenant.as_ref().unwrap_or(generation.tenants.anonymous());
         let _permit = self.admit(Lane::Interactive, tenant)?;
-        let model = shared.require_text_model(deployment)?;
+        let model = generation.require_text_model(deployment)?;
         if request.rows.is_empty() {
             return Err(InputError::NoTokens.into());
         }

@@ -246,7 +246,7 @@ async fn an_application_asked_to_embed_says_what_it_is() {
     let test = "an_application_asked_to_embed_says_what_it_is";
     let Some((real, config)) = with(test, "web", "http-probe", |web| web.models.clear()) else { return };
     let engine = support::start(config, &real);
-    assert!(engine.serves_http());
+    assert!(engine.has_application("/"));
     let error = embed(&engine, "web", &["a text"]).await.expect_err("serves HTTP");
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.to_string().contains("the guest is an HTTP application"), "{error}");

@@ -94,8 +94,9 @@ impl Host for State {
             Ok(grant) => grant.model,
             Err(error) => return Ok(Err(self.wit_error(&error))),
         };
-        let decoded =
-            model.require_tokenizer().and_then(|tokenizer| tokenizer.decode(&tokens, true).map_err(CallTokenizerError::from));
+        let decoded = model
+            .require_tokenizer()
+            .and_then(|tokenizer| tokenizer.decode(&tokens, true).map_err(CallTokenizerError::from));
         Ok(decoded.map_err(|error| self.wit_error(&error)))
     }
 }

@@ -15,8 +15,8 @@ pub(super) struct Caller {
     pub(super) deadline: Option<Instant>,
     /// When the head of the request was there, where the door has looked.
     pub(super) arrived_at: Option<Instant>,
-    /// `None` for nobody in particular.
-    pub(super) tenant: Option<Tenant>,
+    /// Whose share it is served from.
+    pub(super) tenant: Tenant,
 }
 
 impl Caller {
@@ -29,7 +29,7 @@ impl Caller {
         let (arrived_at, tenant) = match request.extensions().get::<Arrived>() {
             Some(arrived) => (Some(arrived.at), arrived.tenant.clone()),
             // The door lets pass what it does not know, for the reason to be told here.
-            None => (None, identity::tenant(engine, request.metadata().as_ref())?),
+            None => (None, identity::tenant(engine, request.metadata().as_ref(), request.extensions())?),
         };
         Ok(Self { deadline, arrived_at, tenant })
     }

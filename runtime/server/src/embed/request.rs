@@ -20,7 +20,7 @@ pub(super) fn embed_request(message: v1::EmbedRequest, caller: &Caller) -> Resul
     request.options.dimensions = message.dimensions;
     request.lane = lane;
     request.deadline = caller.deadline;
-    request.tenant.clone_from(&caller.tenant);
+    request.tenant = Some(caller.tenant.clone());
     Ok(request)
 }
 
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     fn nobody() -> Caller {
-        Caller { deadline: None, arrived_at: None, tenant: None }
+        Caller { deadline: None, arrived_at: None, tenant: wisp_engine::Tenant::new("nobody", 1.0, 1) }
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) async fn rerank(
         top: message.top_k.map(|top| top as usize),
         deadline: caller.deadline,
         lane: request::lane(message.priority)?,
-        tenant: caller.tenant.clone(),
+        tenant: Some(caller.tenant.clone()),
     };
     let response = engine.rerank(request).await?;
     let ranked = |ranked: &wisp_engine::Ranked| v1::RankedDocument {

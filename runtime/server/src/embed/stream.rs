@@ -218,10 +218,8 @@ mod tests {
 
     #[test]
     fn a_refusal_is_answered_in_place_with_the_time_to_wait() {
-        let overloaded = wisp_engine::CallError::Overloaded {
-            message: "later".to_owned(),
-            retry_after: Duration::from_millis(3),
-        };
+        let overloaded =
+            wisp_engine::CallError::Overloaded { message: "later".to_owned(), retry_after: Duration::from_millis(3) };
         let answer = in_place(Refusal::Engine(EngineError::Call(overloaded)), None).expect("the stream goes on");
         let Some(v1::embed_stream_response::Outcome::Error(error)) = answer.outcome else { panic!("an error") };
         assert_eq!((error.code, error.retry_after_ns), (Code::ResourceExhausted as i32, Some(3_000_000)));

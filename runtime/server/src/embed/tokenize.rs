@@ -18,7 +18,7 @@ pub(super) async fn tokenize(
         // Who counts or cuts wants places in the text, so that the default is none.
         prompt: Prompt::named(Some(message.prompt_name.unwrap_or_default())),
         add_special_tokens: message.add_special_tokens.unwrap_or(true),
-        tenant: caller.tenant.clone(),
+        tenant: Some(caller.tenant.clone()),
     };
     let tokenized = engine.tokenize(request).await?;
     Ok(v1::TokenizeResponse {
@@ -37,7 +37,7 @@ pub(super) async fn decode(
         deployment: request::deployment(message.deployment),
         rows: request::rows(message.tokens),
         skip_special_tokens: message.skip_special_tokens.unwrap_or(true),
-        tenant: caller.tenant.clone(),
+        tenant: Some(caller.tenant.clone()),
     };
     Ok(v1::DecodeResponse { texts: engine.decode(request).await? })
 }

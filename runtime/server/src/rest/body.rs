@@ -122,7 +122,10 @@ mod tests {
     fn what_is_not_json_is_told_apart_from_json_of_another_shape() {
         for text in [&b"{"[..], b"", b"\xff", b"{\"texts\": [NaN]}", b"{\"texts\": []} and more"] {
             let error = parse::<Message>(text).expect_err("is not JSON");
-            assert!(matches!(&error, Refusal::Syntax(message) if message.starts_with("the body is not JSON: ")), "{error:?}");
+            assert!(
+                matches!(&error, Refusal::Syntax(message) if message.starts_with("the body is not JSON: ")),
+                "{error:?}"
+            );
         }
     }
 

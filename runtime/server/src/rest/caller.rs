@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use tokio::time::Instant;
+use tonic::Code;
 use wisp_engine::{EngineError, RefusalStage, Tenant};
 
 use super::Rest;
@@ -16,8 +17,8 @@ use crate::identity;
 pub(super) struct Caller<D> {
     /// When the head of the request was there.
     pub(super) arrived_at: Instant,
-    /// `None` for nobody in particular.
-    pub(super) tenant: Option<Tenant>,
+    /// Whose share it is served from.
+    pub(super) tenant: Tenant,
     dialect: PhantomData<D>,
 }
 
@@ -40,8 +41,11 @@ impl<D: Dialect> FromRequestParts<Rest> for Caller<D> {
 
     async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, Refused<D>> {
         let arrived_at = Instant::now();
-        match identity::tenant(&rest.engine, &parts.headers) {
+        match identity::tenant(&rest.engine, &parts.headers, &parts.extensions) {
             Ok(tenant) => Ok(Self { arrived_at, tenant, dialect: PhantomData }),
+            Err(status) if status.code() == Code::PermissionDenied => {
+                Err(Refusal::Forbidden(status.message().to_owned()).into())
+            }
             Err(status) => Err(Refusal::Identity(status.message().to_owned()).into()),
         }
     }
@@ -52,7 +56,7 @@ impl<D: Dialect> FromRequestParts<Rest> for Computes<D> {
 
     async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, Refused<D>> {
         let caller = Caller::from_request_parts(parts, rest).await?;
-        match rest.engine.check_at_door(caller.tenant.as_ref(), None) {
+        match rest.engine.check_at_door(Some(&caller.tenant), None) {
             Ok(()) => Ok(Self(caller)),
             Err(error) => {
                 rest.engine.refusal_told(RefusalStage::Door, caller.arrived_at.elapsed());

@@ -95,6 +95,7 @@ impl Dialect for Tei {
 fn transport_status(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::Identity(_) => StatusCode::UNAUTHORIZED,
+        Refusal::Forbidden(_) => StatusCode::FORBIDDEN,
         Refusal::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
         Refusal::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Refusal::Size(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -129,7 +130,10 @@ mod tests {
         assert_eq!(told::<OpenAi>(&refusal).await, (400, json!({ "error": details })));
         let unknown = EngineError::UnknownDeployment { name: "x".to_owned(), available: "`y`".to_owned() };
         let (status, body) = told::<OpenAi>(&Refusal::Engine(unknown)).await;
-        assert_eq!((status, &body["error"]["code"], &body["error"]["param"]), (404, &json!("model_not_found"), &json!("model")));
+        assert_eq!(
+            (status, &body["error"]["code"], &body["error"]["param"]),
+            (404, &json!("model_not_found"), &json!("model"))
+        );
         let (status, body) = told::<OpenAi>(&Refusal::Identity("whose?".to_owned())).await;
         assert_eq!((status, &body["error"]["code"]), (401, &json!("invalid_api_key")));
     }
@@ -151,7 +155,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_overloaded_says_in_seconds_and_milliseconds_when_to_come_back() {
-        let overloaded = CallError::Overloaded { message: "later".to_owned(), retry_after: Duration::from_millis(1500) };
+        let overloaded =
+            CallError::Overloaded { message: "later".to_owned(), retry_after: Duration::from_millis(1500) };
         let refusal = Refusal::Engine(EngineError::Call(overloaded));
         for (response, status) in [(OpenAi::response(&refusal), 429), (Tei::response(&refusal), 429)] {
             assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (status, "2"));

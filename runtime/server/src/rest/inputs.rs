@@ -135,11 +135,15 @@ impl<'de> Visitor<'de> for FirstVisitor {
     }
 
     fn visit_u64<E: Error>(self, id: u64) -> Result<First, E> {
-        u32::try_from(id).map(First::Id).map_err(|_| E::invalid_value(Unexpected::Unsigned(id), &"a token id below 2^32"))
+        u32::try_from(id)
+            .map(First::Id)
+            .map_err(|_| E::invalid_value(Unexpected::Unsigned(id), &"a token id below 2^32"))
     }
 
     fn visit_i64<E: Error>(self, id: i64) -> Result<First, E> {
-        u32::try_from(id).map(First::Id).map_err(|_| E::invalid_value(Unexpected::Signed(id), &"a token id of 0 or more"))
+        u32::try_from(id)
+            .map(First::Id)
+            .map_err(|_| E::invalid_value(Unexpected::Signed(id), &"a token id of 0 or more"))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<First, A::Error> {

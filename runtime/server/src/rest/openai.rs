@@ -118,7 +118,7 @@ pub(super) async fn embeddings(
 ) -> Result<Response, Refused<OpenAi>> {
     let characters = message.input.characters();
     let format = message.encoding_format.unwrap_or_default();
-    let request = EmbedRequest { tenant: caller.tenant.clone(), ..request(message) };
+    let request = EmbedRequest { tenant: Some(caller.tenant.clone()), ..request(message) };
     let model = rest.engine.embedder(request.deployment.as_deref()).map_err(|error| caller.refuse(&rest, error))?;
     let answered = rest.engine.embed(request).await.map_err(|error| caller.refuse(&rest, error))?;
     let tokens = answered.token_counts.iter().map(|&tokens| u64::from(tokens)).sum();
@@ -151,7 +151,7 @@ pub(super) async fn model(
 }
 
 fn embedders(rest: &Rest) -> impl Iterator<Item = ModelObject> {
-    let embedders = rest.engine.deployments().filter(|deployment| deployment.kind == GuestKind::Embedder);
+    let embedders = rest.engine.deployments().into_iter().filter(|deployment| deployment.kind == GuestKind::Embedder);
     embedders.map(|deployment| ModelObject {
         id: deployment.name,
         object: "model",

@@ -17,6 +17,8 @@ const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 pub(super) enum Refusal {
     /// Nobody has its token.
     Identity(String),
+    /// Its tenant may not use what is deployed.
+    Forbidden(String),
     /// The path does not take its method.
     Method(String),
     /// Its body is not JSON by its own account.
@@ -74,6 +76,7 @@ impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Identity(message)
+            | Self::Forbidden(message)
             | Self::Method(message)
             | Self::MediaType(message)
             | Self::Size(message)

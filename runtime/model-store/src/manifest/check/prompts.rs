@@ -21,7 +21,8 @@ impl Checker<'_> {
         for (name, text) in prompts {
             let (name_bytes, text_bytes) = (name.get_ref().len(), text.get_ref().len());
             if !(1..=NAME_LIMIT_BYTES).contains(&name_bytes) {
-                let reason = format!("the name of a prompt has 1 to {NAME_LIMIT_BYTES} bytes, this one has {name_bytes}");
+                let reason =
+                    format!("the name of a prompt has 1 to {NAME_LIMIT_BYTES} bytes, this one has {name_bytes}");
                 return Err(self.error(&name, reason));
             }
             if text_bytes > PROMPT_LIMIT_BYTES {

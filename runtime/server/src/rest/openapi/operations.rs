@@ -63,7 +63,10 @@ fn embeddings() -> OperationBuilder {
     let operation = operation("openai", "embeddings", "Embed texts or token ids, as OpenAI's API does.");
     let operation = body::<openai::EmbeddingsRequest>(operation).response("200", answer.build());
     let operation = refusals::<OpenAiError>(operation, BODY_STATUSES);
-    refusals::<OpenAiError>(operation, &[("500", "The guest or the backend failed."), ("501", "The model does not do this.")])
+    refusals::<OpenAiError>(
+        operation,
+        &[("500", "The guest or the backend failed."), ("501", "The model does not do this.")],
+    )
 }
 
 fn models() -> OperationBuilder {
@@ -148,7 +151,10 @@ fn operation(tag: &str, id: &str, summary: &str) -> OperationBuilder {
 
 fn tei_body<T: ToSchema>(operation: OperationBuilder) -> OperationBuilder {
     let operation = refusals::<TeiError>(body::<T>(operation), BODY_STATUSES);
-    let statuses = [("422", "A value of the body cannot be meant."), ("424", "The guest or the backend failed, or the model does not do this.")];
+    let statuses = [
+        ("422", "A value of the body cannot be meant."),
+        ("424", "The guest or the backend failed, or the model does not do this."),
+    ];
     refusals::<TeiError>(operation, &statuses)
 }
 
@@ -162,10 +168,11 @@ fn parameter(name: &str, place: ParameterIn, required: Required, schema: Ref) ->
     ParameterBuilder::new().name(name).parameter_in(place).required(required).schema(Some(schema)).build()
 }
 
-/// These statuses, and the one of a token that nobody has.
+/// These statuses, and those of whoever may not ask.
 fn refusals<E: ToSchema>(operation: OperationBuilder, statuses: &[(&str, &str)]) -> OperationBuilder {
-    let unknown = ("401", "Nobody has the token.");
-    std::iter::once(&unknown).chain(statuses).fold(operation, |operation, (status, description)| {
+    let everywhere =
+        [("401", "Nobody has the token, or one is needed."), ("403", "The tenant may not use what is deployed.")];
+    everywhere.iter().chain(statuses).fold(operation, |operation, (status, description)| {
         let mut response = answer(description, reference::<E>());
         for (name, description, belongs) in [
             ("www-authenticate", "`Bearer`.", *status == "401"),

@@ -28,9 +28,7 @@ macro_rules! named {
     };
 }
 
-named!(
-    Inputs, Text, TextList, TextOrTexts, TokenRows, DeploymentName, PromptName, Dimensions, TruncationDirection
-);
+named!(Inputs, Text, TextList, TextOrTexts, TokenRows, DeploymentName, PromptName, Dimensions, TruncationDirection);
 
 /// What each name is.
 pub(super) fn bounded(bounds: &Bounds) -> Vec<(String, RefOr<Schema>)> {
@@ -39,7 +37,9 @@ pub(super) fn bounded(bounds: &Bounds) -> Vec<(String, RefOr<Schema>)> {
         .item(list(text(bounds), bounds))
         .item(ids(bounds))
         .item(list(ids(bounds), bounds))
-        .description(Some("A text, a list of texts, the token ids of a text with special tokens in place, or a list of those."))
+        .description(Some(
+            "A text, a list of texts, the token ids of a text with special tokens in place, or a list of those.",
+        ))
         .build();
     let text_or_texts = OneOfBuilder::new().item(any_text(bounds)).item(list(any_text(bounds), bounds)).build();
     let rows = OneOfBuilder::new().item(ids(bounds)).item(list(ids(bounds), bounds)).build();

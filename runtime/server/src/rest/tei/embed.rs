@@ -53,7 +53,7 @@ pub(in crate::rest) async fn embed(
     request.options.normalize = message.normalize.unwrap_or(request.options.normalize);
     request.options.truncate = message.truncate.unwrap_or(request.options.truncate);
     request.options.dimensions = message.dimensions;
-    request.tenant.clone_from(&caller.tenant);
+    request.tenant = Some(caller.tenant.clone());
     let answered = rest.engine.embed(request).await.map_err(|error| caller.refuse(&rest, error))?;
     let tokens = answered.token_counts.iter().map(|&tokens| u64::from(tokens)).sum();
     let timed = Timed { times: &answered.times, placement: answered.placement.as_ref(), characters, tokens };

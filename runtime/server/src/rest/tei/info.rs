@@ -85,9 +85,7 @@ pub(in crate::rest) async fn info(
         model_id: model.name,
         model_sha: Some(model.digest),
         model_dtype: model.precision.to_string(),
-        model_type: ModelType::Embedding(EmbeddingModel {
-            pooling: model.pooling.map_or("none", pooling),
-        }),
+        model_type: ModelType::Embedding(EmbeddingModel { pooling: model.pooling.map_or("none", pooling) }),
         max_concurrent_requests: limits.inflight_requests as usize,
         max_input_length: model.max_tokens,
         max_batch_tokens: model.max_batch_tokens as usize,

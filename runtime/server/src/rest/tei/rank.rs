@@ -139,16 +139,11 @@ async fn compare(
 ) -> Result<(usize, RerankResponse), Refused<Tei>> {
     let texts = std::iter::once(&request.query).chain(&request.documents);
     let characters = texts.map(|text| text.chars().count()).sum();
-    let request = wisp_engine::RerankRequest { tenant: caller.tenant.clone(), ..request };
+    let request = wisp_engine::RerankRequest { tenant: Some(caller.tenant.clone()), ..request };
     let answered = rest.engine.rerank(request).await.map_err(|error| caller.refuse(rest, error))?;
     Ok((characters, answered))
 }
 
 fn timed(answered: &RerankResponse, characters: usize) -> Timed<'_> {
-    Timed {
-        times: &answered.times,
-        placement: answered.placement.as_ref(),
-        characters,
-        tokens: answered.tokens,
-    }
+    Timed { times: &answered.times, placement: answered.placement.as_ref(), characters, tokens: answered.tokens }
 }

@@ -66,7 +66,7 @@ pub(in crate::rest) async fn tokenize(
         texts: message.inputs.0,
         prompt: Prompt::named(Some(message.prompt_name.unwrap_or_default())),
         add_special_tokens: message.add_special_tokens.unwrap_or(true),
-        tenant: caller.tenant.clone(),
+        tenant: Some(caller.tenant.clone()),
     };
     let tokenized = rest.engine.tokenize(request).await.map_err(|error| caller.refuse(&rest, error))?;
     let texts = tokenized.texts.iter().zip(tokenized.tokens);
@@ -84,7 +84,7 @@ pub(in crate::rest) async fn decode(
         deployment: message.model,
         rows: message.ids.0,
         skip_special_tokens: message.skip_special_tokens.unwrap_or(true),
-        tenant: caller.tenant.clone(),
+        tenant: Some(caller.tenant.clone()),
     };
     let texts = rest.engine.decode(request).await.map_err(|error| caller.refuse(&rest, error))?;
     Ok(Json(texts))
