@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod python;
 mod registry;
 mod tools;
 
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use wisp_model_store::{Access, GoldenVectors, Home, Model, NoProgress, ONNX_RUNTIME, OPENVINO, Store};
 
+pub use python::{GRPC, OPENAI, PYTHON_PACKAGES, PythonPackages, SCHEMATHESIS, python};
 pub use registry::{Protection, RegistryServer};
 pub use tools::{GO_TOOLS, GoTool, ORAS, REGISTRY};
 

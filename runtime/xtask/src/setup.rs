@@ -10,6 +10,7 @@ use crate::go_tools;
 use crate::guests::{self, Guest};
 use crate::process::{cargo, run_within};
 use crate::progress::Step;
+use crate::python_packages;
 use crate::repository::Repository;
 use crate::toolchain::{Choice, GuestToolchain};
 use crate::tools;
@@ -65,6 +66,9 @@ pub(crate) fn prepare_tests(workplace: &Workplace) -> Result<Prepared> {
     let summary = go_tools::ensure(&workplace.home.tools(), &step)?;
     step.done(&summary);
 
+    let step = Step::begin("Python packages");
+    let summary = python_packages::ensure(&workplace.home.tools(), &step)?;
+    step.done(&summary);
     Ok(prepared)
 }
 
