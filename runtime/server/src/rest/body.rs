@@ -22,7 +22,10 @@ use super::refusal::{Refusal, Refused};
 const HEADER_SHOWN_CHARS: usize = 64;
 
 /// A message in JSON.
-pub(super) struct Body<T, D>(pub(super) T, PhantomData<D>);
+pub(super) struct Body<T, D> {
+    pub(super) message: T,
+    dialect: PhantomData<D>,
+}
 
 impl<T: DeserializeOwned, D: Dialect> FromRequest<Rest> for Body<T, D> {
     type Rejection = Refused<D>;
@@ -30,7 +33,7 @@ impl<T: DeserializeOwned, D: Dialect> FromRequest<Rest> for Body<T, D> {
     async fn from_request(request: Request, rest: &Rest) -> Result<Self, Refused<D>> {
         check_media_type(request.headers())?;
         let bytes = receive(request.into_body(), rest.engine.limits()).await?;
-        Ok(Self(parse(&bytes)?, PhantomData))
+        Ok(Self { message: parse(&bytes)?, dialect: PhantomData })
     }
 }
 

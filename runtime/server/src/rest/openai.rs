@@ -114,7 +114,7 @@ pub(super) struct ModelObject {
 pub(super) async fn embeddings(
     State(rest): State<Rest>,
     Computes(caller): Computes<OpenAi>,
-    Body(message, _): Body<EmbeddingsRequest, OpenAi>,
+    Body { message, .. }: Body<EmbeddingsRequest, OpenAi>,
 ) -> Result<Response, Refused<OpenAi>> {
     let characters = message.input.characters();
     let format = message.encoding_format.unwrap_or_default();

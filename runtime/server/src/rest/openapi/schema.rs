@@ -1,7 +1,7 @@
 //! Values that messages refer to by name, with the bounds of this server.
 
 use serde_json::Value;
-use utoipa::openapi::schema::{AnyOf, Array, Object, ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::schema::{Array, Object, ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa::openapi::{ArrayBuilder, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 

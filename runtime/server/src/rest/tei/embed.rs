@@ -43,7 +43,7 @@ pub(in crate::rest) struct EmbedRequest {
 pub(in crate::rest) async fn embed(
     State(rest): State<Rest>,
     Computes(caller): Computes<Tei>,
-    Body(message, _): Body<EmbedRequest, Tei>,
+    Body { message, .. }: Body<EmbedRequest, Tei>,
 ) -> Result<Response, Refused<Tei>> {
     check_direction(message.truncation_direction, "truncation_direction")?;
     let characters = message.inputs.characters();

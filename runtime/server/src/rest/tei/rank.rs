@@ -83,7 +83,7 @@ struct SimilarityParameters {
 pub(in crate::rest) async fn rerank(
     State(rest): State<Rest>,
     Computes(caller): Computes<Tei>,
-    Body(message, _): Body<RerankRequest, Tei>,
+    Body { message, .. }: Body<RerankRequest, Tei>,
 ) -> Result<Response, Refused<Tei>> {
     check_direction(message.truncation_direction, "truncation_direction")?;
     let returned = message.return_text.unwrap_or(false).then(|| message.texts.clone());
@@ -111,7 +111,7 @@ pub(in crate::rest) async fn rerank(
 pub(in crate::rest) async fn similarity(
     State(rest): State<Rest>,
     Computes(caller): Computes<Tei>,
-    Body(message, _): Body<SimilarityRequest, Tei>,
+    Body { message, .. }: Body<SimilarityRequest, Tei>,
 ) -> Result<Response, Refused<Tei>> {
     let parameters = message.parameters.unwrap_or_default();
     check_direction(parameters.truncation_direction, "parameters.truncation_direction")?;

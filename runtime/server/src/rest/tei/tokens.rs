@@ -59,7 +59,7 @@ pub(in crate::rest) struct DecodeRequest {
 pub(in crate::rest) async fn tokenize(
     State(rest): State<Rest>,
     caller: Caller<Tei>,
-    Body(message, _): Body<TokenizeRequest, Tei>,
+    Body { message, .. }: Body<TokenizeRequest, Tei>,
 ) -> Result<Json<Vec<Vec<SimpleToken>>>, Refused<Tei>> {
     let request = wisp_engine::TokenizeRequest {
         deployment: message.model,
@@ -78,7 +78,7 @@ pub(in crate::rest) async fn tokenize(
 pub(in crate::rest) async fn decode(
     State(rest): State<Rest>,
     caller: Caller<Tei>,
-    Body(message, _): Body<DecodeRequest, Tei>,
+    Body { message, .. }: Body<DecodeRequest, Tei>,
 ) -> Result<Json<Vec<String>>, Refused<Tei>> {
     let request = wisp_engine::DecodeRequest {
         deployment: message.model,
