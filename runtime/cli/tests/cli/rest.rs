@@ -146,7 +146,12 @@ const BAD: &[(&str, &str, u16, &str)] = &[
     ("/v1/embeddings", r#"{"input": [30522]}"#, 400, "token 0 of list 0 is 30522"),
     ("/v1/embeddings", r#"{"input": "a", "dimensions": 0}"#, 400, "dimensions"),
     ("/v1/embeddings", r#"{"input": "a", "dimensions": 385}"#, 400, "385"),
-    ("/v1/embeddings", r#"{"input": "a", "dimensions": 4294967296}"#, 400, "dimensions: invalid value"),
+    (
+        "/v1/embeddings",
+        r#"{"input": "a", "dimensions": 4294967296}"#,
+        400,
+        "dimensions: invalid value: integer `4294967296`",
+    ),
     (
         "/v1/embeddings",
         r#"{"input": "a", "encoding_format": "int8"}"#,

@@ -17,11 +17,20 @@ pub(super) struct Texts(pub(super) Vec<String>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TokenRows(pub(super) Vec<Vec<u32>>);
 
+/// A number without a fraction, 0 or more and below 2^32. JSON has one kind of numbers, so that `7.0` is 7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Whole(u32);
+
 /// The first element of a list says what the others must be.
 enum First {
     Text(String),
-    Id(u32),
+    Id(Whole),
     Row(Vec<u32>),
+}
+
+/// Reads a field that has a whole number or nothing.
+pub(super) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    Ok(Option::<Whole>::deserialize(deserializer)?.map(|whole| whole.0))
 }
 
 impl Inputs {
@@ -52,6 +61,12 @@ impl<'de> Deserialize<'de> for TokenRows {
     }
 }
 
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WholeVisitor)
+    }
+}
+
 impl<'de> Deserialize<'de> for First {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(FirstVisitor)
@@ -75,8 +90,8 @@ impl<'de> Visitor<'de> for InputsVisitor {
         Ok(Inputs(match list.next_element()? {
             None => EmbedInputs::Texts(Vec::new()),
             Some(First::Text(text)) => EmbedInputs::Texts(rest(text, list)?),
-            Some(First::Id(id)) => EmbedInputs::Tokens(vec![rest(id, list)?]),
-            Some(First::Row(row)) => EmbedInputs::Tokens(rest(row, list)?),
+            Some(First::Id(id)) => EmbedInputs::Tokens(vec![ids(id, list)?]),
+            Some(First::Row(row)) => EmbedInputs::Tokens(rows(row, list)?),
         }))
     }
 }
@@ -114,10 +129,33 @@ impl<'de> Visitor<'de> for TokenRowsVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<TokenRows, A::Error> {
         match list.next_element()? {
             None => Ok(TokenRows(Vec::new())),
-            Some(First::Id(id)) => Ok(TokenRows(vec![rest(id, list)?])),
-            Some(First::Row(row)) => Ok(TokenRows(rest(row, list)?)),
+            Some(First::Id(id)) => Ok(TokenRows(vec![ids(id, list)?])),
+            Some(First::Row(row)) => Ok(TokenRows(rows(row, list)?)),
             Some(First::Text(text)) => Err(A::Error::invalid_type(Unexpected::Str(&text), &self)),
         }
+    }
+}
+
+struct WholeVisitor;
+
+impl Visitor<'_> for WholeVisitor {
+    type Value = Whole;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number from 0 to 4294967295")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Whole, E> {
+        u32::try_from(number).map(Whole).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Whole, E> {
+        u32::try_from(number).map(Whole).map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Whole, E> {
+        let is_whole = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
+        is_whole.then_some(Whole(number as u32)).ok_or_else(|| E::invalid_value(Unexpected::Float(number), &self))
     }
 }
 
@@ -135,21 +173,21 @@ impl<'de> Visitor<'de> for FirstVisitor {
     }
 
     fn visit_u64<E: Error>(self, id: u64) -> Result<First, E> {
-        u32::try_from(id)
-            .map(First::Id)
-            .map_err(|_| E::invalid_value(Unexpected::Unsigned(id), &"a token id below 2^32"))
+        WholeVisitor.visit_u64(id).map(First::Id)
     }
 
     fn visit_i64<E: Error>(self, id: i64) -> Result<First, E> {
-        u32::try_from(id)
-            .map(First::Id)
-            .map_err(|_| E::invalid_value(Unexpected::Signed(id), &"a token id of 0 or more"))
+        WholeVisitor.visit_i64(id).map(First::Id)
+    }
+
+    fn visit_f64<E: Error>(self, id: f64) -> Result<First, E> {
+        WholeVisitor.visit_f64(id).map(First::Id)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<First, A::Error> {
         match list.next_element()? {
             None => Ok(First::Row(Vec::new())),
-            Some(id) => Ok(First::Row(rest(id, list)?)),
+            Some(id) => Ok(First::Row(ids(id, list)?)),
         }
     }
 }
@@ -161,6 +199,20 @@ fn rest<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(first: T, mut list: A) -> R
         elements.push(element);
     }
     Ok(elements)
+}
+
+/// A list of ids whose first is taken already.
+fn ids<'de, A: SeqAccess<'de>>(first: Whole, list: A) -> Result<Vec<u32>, A::Error> {
+    Ok(rest(first, list)?.into_iter().map(|id| id.0).collect())
+}
+
+/// A list of lists of ids whose first is taken already.
+fn rows<'de, A: SeqAccess<'de>>(first: Vec<u32>, mut list: A) -> Result<Vec<Vec<u32>>, A::Error> {
+    let mut rows = vec![first];
+    while let Some(row) = list.next_element::<Vec<Whole>>()? {
+        rows.push(row.into_iter().map(|id| id.0).collect());
+    }
+    Ok(rows)
 }
 
 #[cfg(test)]
@@ -178,7 +230,7 @@ mod tests {
             (r#""a""#, texts(&["a"])),
             (r#"["a", "b"]"#, texts(&["a", "b"])),
             ("[]", texts(&[])),
-            ("[1, 2]", EmbedInputs::Tokens(vec![vec![1, 2]])),
+            ("[1, 2.0]", EmbedInputs::Tokens(vec![vec![1, 2]])),
             ("[[1], [2, 3]]", EmbedInputs::Tokens(vec![vec![1], vec![2, 3]])),
             ("[[]]", EmbedInputs::Tokens(vec![vec![]])),
         ] {
@@ -192,11 +244,12 @@ mod tests {
             ("3", "expected a text, a list of texts, a list of token ids, or a list of lists of token ids"),
             ("null", "expected a text, a list of texts"),
             (r#"["a", 1]"#, "invalid type: integer `1`, expected a string"),
-            (r#"[1, "a"]"#, "invalid type: string \"a\", expected u32"),
+            (r#"[1, "a"]"#, "invalid type: string \"a\", expected a whole number"),
             (r#"[[1], "a"]"#, "invalid type: string \"a\", expected a sequence"),
-            ("[-1]", "invalid value: integer `-1`, expected a token id of 0 or more"),
-            ("[4294967296]", "expected a token id below 2^32"),
-            ("[1.5]", "expected a text, a token id, or a list of token ids"),
+            ("[-1]", "invalid value: integer `-1`, expected a whole number from 0 to 4294967295"),
+            ("[4294967296]", "expected a whole number from 0 to 4294967295"),
+            ("[[0], [1.5]]", "invalid value: floating point `1.5`, expected a whole number"),
+            ("[1e10]", "invalid value: floating point `10000000000.0`, expected a whole number"),
             (r#"{"a": 1}"#, "invalid type: map, expected a text"),
         ] {
             let error = inputs(json).expect_err(json);

@@ -16,7 +16,7 @@ use super::Rest;
 use super::body::Body;
 use super::caller::{Caller, Computes};
 use super::dialect::OpenAi;
-use super::inputs::Inputs;
+use super::inputs::{Inputs, whole};
 use super::openapi::schema;
 use super::refusal::{Refusal, Refused};
 use super::timing::Timed;
@@ -34,6 +34,7 @@ pub(super) struct EmbeddingsRequest {
     #[schema(value_type = Option<schema::DeploymentName>)]
     model: Option<String>,
     /// Keep only the first so many dimensions.
+    #[serde(default, deserialize_with = "whole")]
     #[schema(value_type = Option<schema::Dimensions>)]
     dimensions: Option<u32>,
     /// How vectors are written: numbers, or the base64 of their little-endian 32-bit floats. Without it numbers.

@@ -12,7 +12,7 @@ use crate::rest::Rest;
 use crate::rest::body::Body;
 use crate::rest::caller::Computes;
 use crate::rest::dialect::Tei;
-use crate::rest::inputs::Inputs;
+use crate::rest::inputs::{Inputs, whole};
 use crate::rest::openapi::schema;
 use crate::rest::refusal::Refused;
 use crate::rest::timing::Timed;
@@ -32,6 +32,7 @@ pub(in crate::rest) struct EmbedRequest {
     #[schema(value_type = Option<schema::PromptName>)]
     prompt_name: Option<String>,
     /// Keep only the first so many dimensions.
+    #[serde(default, deserialize_with = "whole")]
     #[schema(value_type = Option<schema::Dimensions>)]
     dimensions: Option<u32>,
     /// Name of the deployment.
