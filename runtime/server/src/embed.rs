@@ -83,6 +83,12 @@ impl Inference {
     }
 }
 
+/// A message as the engine would get it from nobody in particular.
+pub(crate) fn read(message: v1::EmbedRequest) -> Result<wisp_engine::EmbedRequest, Status> {
+    encoding::Encoding::of(&message)?;
+    request::embed_request(message, &Caller::nobody())
+}
+
 /// One message to embed, of a call or of a stream.
 async fn embed_message(
     engine: &Engine,

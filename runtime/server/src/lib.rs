@@ -11,6 +11,7 @@
 mod admin;
 mod applications;
 mod deadline;
+pub mod decoders;
 mod door;
 mod embed;
 mod error;

@@ -19,6 +19,7 @@ use axum::http::{Method, Uri};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
+use serde::de::DeserializeOwned;
 use utoipa::openapi::OpenApi;
 use wisp_engine::Engine;
 
@@ -48,6 +49,22 @@ fn table() -> Vec<(&'static str, MethodRouter<Rest>)> {
         ("/health", get(tei::health)),
         ("/openapi.json", get(document)),
     ]
+}
+
+/// Reads a message as the handler of this path does; `None` where none takes one.
+pub(crate) fn read(path: &str, bytes: &[u8]) -> Option<Result<(), Refusal>> {
+    fn of<T: DeserializeOwned>(bytes: &[u8]) -> Result<(), Refusal> {
+        body::parse::<T>(bytes).map(|_| ())
+    }
+    Some(match path {
+        "/v1/embeddings" => of::<openai::EmbeddingsRequest>(bytes),
+        "/embed" => of::<tei::EmbedRequest>(bytes),
+        "/rerank" => of::<tei::RerankRequest>(bytes),
+        "/similarity" => of::<tei::SimilarityRequest>(bytes),
+        "/tokenize" => of::<tei::TokenizeRequest>(bytes),
+        "/decode" => of::<tei::DecodeRequest>(bytes),
+        _ => return None,
+    })
 }
 
 /// The routes over an engine. Other paths are left to whoever gets the router.

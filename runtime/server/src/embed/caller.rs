@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 use tonic::{Request, Status};
-use wisp_engine::{Engine, Tenant};
+use wisp_engine::{ANONYMOUS, Engine, Tenant};
 
 use crate::deadline::Deadline;
 use crate::door::Arrived;
@@ -20,6 +20,11 @@ pub(super) struct Caller {
 }
 
 impl Caller {
+    /// Who shows nothing and waits for ever.
+    pub(super) fn nobody() -> Self {
+        Self { deadline: None, arrived_at: None, tenant: Tenant::new(ANONYMOUS, 1.0, 1) }
+    }
+
     /// As the layers before the service found out.
     ///
     /// # Errors

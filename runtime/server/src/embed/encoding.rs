@@ -23,6 +23,9 @@ pub(crate) enum Encoding {
 }
 
 impl Encoding {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] = [Self::Float, Self::F32, Self::F16, Self::Int8, Self::Binary];
+
     /// The one that a message asks for.
     ///
     /// # Errors

@@ -55,14 +55,10 @@ pub(super) fn rows(tokens: Vec<v1::TokenIds>) -> Vec<Vec<u32>> {
 mod tests {
     use super::*;
 
-    fn nobody() -> Caller {
-        Caller { deadline: None, arrived_at: None, tenant: wisp_engine::Tenant::new("nobody", 1.0, 1) }
-    }
-
     #[test]
     fn what_is_not_said_is_the_default() {
         let message = v1::EmbedRequest { texts: vec!["a".to_owned()], ..v1::EmbedRequest::default() };
-        let request = embed_request(message, &nobody()).expect("can be meant");
+        let request = embed_request(message, &Caller::nobody()).expect("can be meant");
         assert_eq!((request.deployment, request.prompt, request.lane), (None, Prompt::Default, Lane::Interactive));
         assert_eq!(request.options, wisp_engine::EmbedOptions::default());
         assert_eq!(request.inputs, EmbedInputs::Texts(vec!["a".to_owned()]));
@@ -72,10 +68,10 @@ mod tests {
     fn a_message_has_texts_or_tokens_and_not_both() {
         let tokens = vec![v1::TokenIds { ids: vec![101, 102] }];
         let message = v1::EmbedRequest { tokens, prompt_name: Some(String::new()), ..v1::EmbedRequest::default() };
-        let request = embed_request(message.clone(), &nobody()).expect("can be meant");
+        let request = embed_request(message.clone(), &Caller::nobody()).expect("can be meant");
         assert_eq!((request.inputs, request.prompt), (EmbedInputs::Tokens(vec![vec![101, 102]]), Prompt::Nothing));
         let both = v1::EmbedRequest { texts: vec!["a".to_owned()], ..message };
-        let status = embed_request(both, &nobody()).expect_err("which of them?");
+        let status = embed_request(both, &Caller::nobody()).expect_err("which of them?");
         assert_eq!(status.message(), "the request has texts and tokens; send one of the two");
     }
 }

@@ -14,7 +14,7 @@ const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
 /// Why a request is not answered.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// Nobody has its token.
     Identity(String),
     /// Its tenant may not use what is deployed.
