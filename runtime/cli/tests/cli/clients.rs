@@ -91,12 +91,16 @@ fn the_service_answers_as_its_openapi_document_says() {
     let Some(mut python) = SCHEMATHESIS.python(test) else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("wisp.toml");
-    // What the document allows is sent as well, so it allows no more than is computed in time.
-    std::fs::write(&config, "[server.limits]\ntexts = 16\ntext_bytes = 2000\n").expect("written");
+    // What the document allows must be answered: no more than is computed in time, and no text that has more tokens than the model
+    // takes, which no document can say.
+    std::fs::write(&config, "[server.limits]\ntexts = 16\ntext_bytes = 250\n").expect("written");
+    // What is too large is refused by the status for it.
+    let refusals = "[checks.negative_data_rejection]\nexpected-statuses = [400, 401, 404, 405, 413, 415, 422]\n";
+    std::fs::write(folder.path().join("schemathesis.toml"), refusals).expect("written");
     let Some(server) = Server::start(test, &["--config", &config.display().to_string()]) else { return };
     // A seed and a number, so that the same requests are sent each time.
     let run = ["-m", "schemathesis.cli", "run", "--checks", "all", "--seed", "1", "--max-examples", "30"];
-    let quiet = ["--no-shrink", "--suppress-health-check", "all", "--workers", "2"];
+    let quiet = ["--no-shrink", "--suppress-health-check", "all"];
     let url = format!("http://{}/openapi.json", server.http);
     let output = printed(python.current_dir(folder.path()).args(run).args(quiet).arg(url));
     assert!(output.contains("No issues found"), "{output}");

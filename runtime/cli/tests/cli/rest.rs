@@ -132,7 +132,7 @@ fn tei_embeds_ranks_compares_and_tokenizes() {
 const BAD: &[(&str, &str, u16, &str)] = &[
     ("/v1/embeddings", "", 400, "the body is not JSON: EOF"),
     ("/v1/embeddings", "{", 400, "the body is not JSON: EOF"),
-    ("/v1/embeddings", r#"{"input": NaN}"#, 400, "the body is not JSON: expected value"),
+    ("/v1/embeddings", r#"{"input": NaN}"#, 400, "the body is not JSON: input: expected value"),
     ("/v1/embeddings", r#"{"input": "a"} x"#, 400, "trailing characters"),
     ("/v1/embeddings", "[]", 400, "missing field `input`"),
     ("/v1/embeddings", "{}", 400, "missing field `input`"),
