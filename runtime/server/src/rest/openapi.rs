@@ -58,7 +58,7 @@ pub(super) fn document(bounds: &Bounds) -> OpenApi {
         ))
         .license(Some(License::new("Apache-2.0")))
         .build();
-    OpenApiBuilder::new().info(info).paths(operations::paths(bounds)).components(Some(components(bounds))).build()
+    OpenApiBuilder::new().info(info).paths(operations::paths()).components(Some(components(bounds))).build()
 }
 
 fn components(bounds: &Bounds) -> Components {

@@ -8,7 +8,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ArrayBuilder, Content, Ref, RefOr, Required, Response, ResponseBuilder};
 
-use super::{Bounds, schema};
+use super::schema;
 use crate::rest::dialect::{OpenAiError, TeiError};
 use crate::rest::{openai, tei};
 
@@ -39,7 +39,7 @@ const TIMING_HEADERS: &[(&str, &str)] = &[
 ];
 
 /// Every route.
-pub(super) fn paths(bounds: &Bounds) -> Paths {
+pub(super) fn paths() -> Paths {
     let mut paths = Paths::new();
     let mut add = |path: &str, method, operation: OperationBuilder| {
         paths.add_path_operation(path, vec![method], operation.build());
@@ -52,7 +52,7 @@ pub(super) fn paths(bounds: &Bounds) -> Paths {
     add("/similarity", HttpMethod::Post, similarity());
     add("/tokenize", HttpMethod::Post, tokenize());
     add("/decode", HttpMethod::Post, decode());
-    add("/info", HttpMethod::Get, info(bounds));
+    add("/info", HttpMethod::Get, info());
     add("/health", HttpMethod::Get, health());
     add("/openapi.json", HttpMethod::Get, document());
     paths
@@ -116,7 +116,7 @@ fn decode() -> OperationBuilder {
     tei_body::<tei::DecodeRequest>(operation).response("200", answer.build())
 }
 
-fn info(_: &Bounds) -> OperationBuilder {
+fn info() -> OperationBuilder {
     let name = Ref::from_schema_name(schema::DeploymentName::name());
     let model = parameter("model", ParameterIn::Query, Required::False, name);
     let operation = operation("text-embeddings-inference", "info", "What a deployment embeds with.").parameter(model);
