@@ -67,7 +67,7 @@ impl Engine {
     pub async fn rerank(&self, request: RerankRequest) -> Result<RerankResponse, EngineError> {
         let shared = &*self.shared;
         let RerankRequest { deployment, query, documents, truncate, top, deadline, lane, tenant, .. } = request;
-        check(&query, &documents, &shared.limits)?;
+        check(&query, &documents, &shared.limits).inspect_err(|error| shared.metrics.failed(None, error))?;
         let generation = shared.generation();
         let model = generation.text_model(generation.deployment(deployment.as_deref())?);
         let before_query = prompt_of(model, &request.query_prompt)?;

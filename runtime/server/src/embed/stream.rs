@@ -196,7 +196,7 @@ mod tests {
         let mut answers = in_order(messages);
         answers.next().await.expect("the first").expect("is answered");
         assert_eq!(taken.get(), INFLIGHT);
-        assert_eq!(answers.count().await, 19);
+        assert_eq!(answers.collect::<Vec<_>>().await.len(), 19);
     }
 
     #[tokio::test(start_paused = true)]
