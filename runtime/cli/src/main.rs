@@ -53,14 +53,17 @@ pub(crate) struct GlobalOptions {
     /// By default warn; in a pod warn,wisp=info.
     #[arg(long, global = true, env = "WISP_LOG", value_name = "FILTER")]
     log: Option<String>,
-    /// How it is logged; by default text, in a pod without a terminal json.
+    /// How it is logged; auto is text on a terminal and json elsewhere. By default auto for a service, text for other commands.
     #[arg(long, global = true, env = "WISP_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<LogFormat>,
 }
 
 /// Form of log lines.
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, Default, ValueEnum)]
 pub(crate) enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
     /// For people.
     Text,
     /// For programs, one object a line.
@@ -124,7 +127,10 @@ fn main() -> ExitCode {
         let ended = command.run(&cli.global);
         return ended.map_or_else(|error| pod::end(&error).into(), |()| ExitCode::SUCCESS);
     }
-    logging::init(&cli.global);
+    match cli.command {
+        Command::Serve(_) => logging::init_service(&cli.global),
+        _ => logging::init(&cli.global),
+    }
     if !matches!(cli.command, Command::Probe(_)) {
         probe::install();
     }
@@ -148,7 +154,12 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("wisp: {}", output::explain(&error));
+            let reason = output::explain(&error);
+            if logging::writes_json() {
+                tracing::error!("{reason}");
+            } else {
+                eprintln!("wisp: {reason}");
+            }
             exit_code(&error)
         }
     }

@@ -14,7 +14,7 @@ use wisp_model_store::{Access, Home, Store};
 
 use crate::GlobalOptions;
 use crate::progress::Logged;
-use crate::serve::{self, Interrupted};
+use crate::serve::{self, Interrupted, Listening};
 
 /// Where a person would mount the configuration; paths in it are relative to this folder, wherever the text came from.
 const CONFIG_PATH: &str = "/etc/wisp/wisp.toml";
@@ -99,8 +99,12 @@ impl Pod {
         }
         let store = self.store();
         let image = PodImage { wasm: given.module, code: self.trusted_code() };
-        let server = config.server.clone();
+        let server = Listening::of(&config);
         let start = move || Ok(Engine::start_pod(config, &image, &store, &Logged)?);
+        let announce = |engine: &Engine, server: &wisp_server::Server| {
+            serve::log(engine, server);
+            Ok(())
+        };
         // Its configuration is sealed: another one is another pod.
         match serve::until_stopped(&server, start, None, announce) {
             Err(error) if error.is::<Interrupted>() => {
@@ -135,23 +139,6 @@ impl Pod {
             }
         }
     }
-}
-
-fn announce(engine: &Engine, server: &wisp_server::Server) -> anyhow::Result<()> {
-    for deployment in engine.deployments() {
-        let models: Vec<_> = deployment.models.iter().map(|(alias, model)| format!("{alias} = {model}")).collect();
-        tracing::info!(
-            deployment = deployment.name,
-            guest = deployment.guest,
-            module_bytes = deployment.wasm_bytes,
-            models = models.join(", "),
-            "deployment loaded"
-        );
-    }
-    let admin = server.admin_address().map_or("off".to_owned(), |address| address.to_string());
-    let http = server.http_address().map_or("off".to_owned(), |address| address.to_string());
-    tracing::info!(grpc = %server.grpc_address(), http, admin, "listening");
-    Ok(())
 }
 
 /// Tells the log, and the kubelet, why the pod ends; returns the exit code of the table in docs/pod.md.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use wisp_model_store::Progress;
 
+use crate::logging;
+
 /// How often a step of unknown length shows that it is alive.
 const TICK: Duration = Duration::from_millis(120);
 
@@ -33,7 +35,7 @@ impl Progress for Logged {
 
 impl Console {
     pub(crate) fn new() -> Self {
-        Self { bar: Mutex::new(None), is_terminal: std::io::stderr().is_terminal() }
+        Self { bar: Mutex::new(None), is_terminal: std::io::stderr().is_terminal() && !logging::writes_json() }
     }
 
     fn bar(&self) -> MutexGuard<'_, Option<ProgressBar>> {
@@ -43,6 +45,9 @@ impl Console {
 
 impl Progress for Console {
     fn step(&self, name: &str, total_bytes: Option<u64>) {
+        if logging::writes_json() {
+            return Logged.step(name, total_bytes);
+        }
         if !self.is_terminal {
             eprintln!("{name} …");
             return;
@@ -67,6 +72,9 @@ impl Progress for Console {
     fn done(&self, summary: &str) {
         if let Some(bar) = self.bar().take() {
             bar.finish_and_clear();
+        }
+        if logging::writes_json() {
+            return Logged.done(summary);
         }
         eprintln!("{summary}");
     }

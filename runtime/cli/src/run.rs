@@ -130,7 +130,8 @@ impl Run {
         ensure!(self.arguments.is_empty(), "{name} serves HTTP and takes no arguments");
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = ServerConfig { grpc: free, http: Some(self.listen), admin: None, ..ServerConfig::default() };
-        let config = Config { server: server.clone(), ..self.deployed(name, REQUEST_WALL_MS) };
+        let config = Config { server, ..self.deployed(name, REQUEST_WALL_MS) };
+        let server = serve::Listening::of(&config);
         let start = move || Ok(Engine::start(config, &store, &Console::new())?);
         serve::until_stopped(&server, start, None, |_, server| {
             let address = server.http_address().context("the application is not served")?;

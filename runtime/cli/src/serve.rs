@@ -7,13 +7,13 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
-use wisp_engine::{Config, Engine, GuestKind, ServerConfig};
-use wisp_server::{Reserved, Server};
+use wisp_engine::{Config, Engine, GuestKind, ServerConfig, TelemetryConfig};
+use wisp_server::{Reserved, Server, Telemetry};
 
-use crate::GlobalOptions;
 use crate::placement::{ConfigOptions, PlacementOptions};
 use crate::progress::Console;
 use crate::reload::{Follow, Source};
+use crate::{GlobalOptions, logging, output};
 
 /// Serve deployments over gRPC until SIGTERM or SIGINT, then finish what was begun.
 #[derive(Args)]
@@ -32,6 +32,9 @@ pub(crate) struct Serve {
     /// Reload when the configuration file changes; SIGHUP reloads in any case.
     #[arg(long, env = "WISP_WATCH", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, requires = "config")]
     watch: bool,
+    /// Print the configuration with every default and these flags over it, and end.
+    #[arg(long)]
+    print_config: bool,
     #[command(flatten)]
     placement: PlacementOptions,
 }
@@ -51,7 +54,10 @@ impl std::str::FromStr for MaybeAddress {
 impl Serve {
     pub(crate) fn run(self, options: &GlobalOptions) -> anyhow::Result<()> {
         let config = self.read()?;
-        let server = config.server.clone();
+        if self.print_config {
+            return Ok(output::line(config.to_toml().trim_end())?);
+        }
+        let listening = Listening::of(&config);
         let store = options.store()?;
         let registries = self.config.registries.clone();
         let fetching = store.clone();
@@ -67,8 +73,11 @@ impl Serve {
                 Ok(config)
             }),
         };
-        until_stopped(&server, start, Some(source), |engine, server| {
-            report(engine);
+        until_stopped(&listening, start, Some(source), |engine, server| {
+            match logging::writes_json() {
+                true => log(engine, server),
+                false => report(engine),
+            }
             announce(server)?;
             Ok(())
         })
@@ -81,14 +90,29 @@ impl Serve {
         config.server.grpc = self.grpc.unwrap_or(config.server.grpc);
         config.server.http = self.http.map_or(config.server.http, |http| http.0);
         config.server.admin = self.admin.map_or(config.server.admin, |admin| admin.0);
+        let telemetry = config.telemetry.with_environment(|name| std::env::var(name).ok());
+        config.telemetry = telemetry.map_err(anyhow::Error::msg)?;
         Ok(config)
+    }
+}
+
+/// What is needed before there is an engine.
+pub(crate) struct Listening {
+    server: ServerConfig,
+    telemetry: TelemetryConfig,
+}
+
+impl Listening {
+    /// As the configuration has it.
+    pub(crate) fn of(config: &Config) -> Self {
+        Self { server: config.server.clone(), telemetry: config.telemetry.clone() }
     }
 }
 
 /// Starts an engine, serves until SIGTERM or SIGINT, and drains. `announce` says that the service answers from here on; with a
 /// `source`, SIGHUP reloads.
 pub(crate) fn until_stopped(
-    config: &ServerConfig,
+    config: &Listening,
     start: impl FnOnce() -> anyhow::Result<Engine> + Send + 'static,
     source: Option<Source>,
     announce: impl FnOnce(&Engine, &Server) -> anyhow::Result<()>,
@@ -118,7 +142,7 @@ impl Interrupted {
 }
 
 async fn serve(
-    config: &ServerConfig,
+    config: &Listening,
     start: impl FnOnce() -> anyhow::Result<Engine> + Send + 'static,
     source: Option<Source>,
     announce: impl FnOnce(&Engine, &Server) -> anyhow::Result<()>,
@@ -127,7 +151,9 @@ async fn serve(
     let mut terminate = signal(SignalKind::terminate()).context("signal handler")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("signal handler")?;
     let follow = source.as_ref().map(|source| Follow::new(source.watched.as_deref())).transpose()?;
-    let reserved = Reserved::new(config)?;
+    let telemetry = Telemetry::start(&config.telemetry)?;
+    let mut reserved = Reserved::new(&config.server)?.with_telemetry(telemetry);
+    reserved.answer_probes()?;
     let starting = tokio::task::spawn_blocking(start);
     let engine = tokio::select! {
         started = starting => started.context("start")??,
@@ -152,7 +178,7 @@ async fn serve(
         drained.abandoned_requests == 0,
         "{} requests did not finish within {} ms (server.drain.timeout_ms)",
         drained.abandoned_requests,
-        config.drain.timeout_ms
+        config.server.drain.timeout_ms
     );
     Ok(())
 }
@@ -176,6 +202,23 @@ fn report(engine: &Engine) {
         let kind = if deployment.kind == GuestKind::Http { "serves HTTP, " } else { "" };
         eprintln!("deployment {}: {} ({kilobytes} KB), {kind}{models}", deployment.name, deployment.guest);
     }
+}
+
+/// What runs where, for the log.
+pub(crate) fn log(engine: &Engine, server: &Server) {
+    for deployment in engine.deployments() {
+        let models: Vec<_> = deployment.models.iter().map(|(alias, model)| format!("{alias} = {model}")).collect();
+        tracing::info!(
+            deployment = deployment.name,
+            guest = deployment.guest,
+            module_bytes = deployment.wasm_bytes,
+            models = models.join(", "),
+            "deployment loaded"
+        );
+    }
+    let admin = server.admin_address().map_or("off".to_owned(), |address| address.to_string());
+    let http = server.http_address().map_or("off".to_owned(), |address| address.to_string());
+    tracing::info!(grpc = %server.grpc_address(), http, admin, "listening");
 }
 
 /// One line that programs wait for: the service answers from here on.

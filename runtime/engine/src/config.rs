@@ -9,6 +9,8 @@ mod file;
 mod limits;
 mod print;
 mod sessions;
+mod suggest;
+mod telemetry;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -25,6 +27,7 @@ pub use deployment::{
 };
 pub use limits::{GuestLimits, RequestLimits};
 pub use sessions::SessionsChoice;
+pub use telemetry::TelemetryConfig;
 
 /// A checked configuration. Every deployment names models that exist here.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +42,8 @@ pub struct Config {
     pub devices: BTreeMap<Device, DeviceConfig>,
     /// Tenants by name; whoever shows no token belongs to the one named [`ANONYMOUS`](crate::ANONYMOUS).
     pub tenants: BTreeMap<String, TenantConfig>,
+    /// Traces.
+    pub telemetry: TelemetryConfig,
 }
 
 /// `[devices.NAME]`.
@@ -204,6 +209,7 @@ impl Default for Config {
             deployments: BTreeMap::from([("embedder".to_owned(), embedder)]),
             devices: BTreeMap::new(),
             tenants: BTreeMap::new(),
+            telemetry: TelemetryConfig::default(),
         }
     }
 }

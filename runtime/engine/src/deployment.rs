@@ -57,6 +57,12 @@ pub struct DeploymentInfo {
     pub kind: GuestKind,
     /// The granted models: alias and name.
     pub models: Vec<(String, String)>,
+    /// What one instance may use.
+    pub limits: Limits,
+    /// How many instances there may be at one time, where that is bounded.
+    pub instances: Option<u32>,
+    /// For HTTP applications: how the paths begin that it answers.
+    pub route: Option<String>,
 }
 
 /// Whether a deployment can answer.
@@ -120,6 +126,9 @@ impl Deployment {
             wasm_bytes: self.guest.wasm_bytes(),
             kind: self.guest.kind(),
             models: self.grants.iter().map(|(alias, model)| (alias.to_owned(), model.name.clone())).collect(),
+            limits: self.limits,
+            instances: self.instances.as_ref().map(Instances::limit),
+            route: self.route.clone(),
         }
     }
 }

@@ -14,6 +14,7 @@ pub use reload::Reloaded;
 pub use rerank::{Ranked, RerankRequest, RerankResponse};
 pub use tokenize::{DecodeRequest, TokenizeRequest, TokenizedTexts};
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,14 +23,15 @@ use arc_swap::ArcSwap;
 use tokio::time::Instant;
 use wisp_host::{AotCache, CallTimes, EmbedCall, EmbedInputs, Embedded, GrantedModel, HostConfig, Terms};
 use wisp_model_store::{Progress, Store};
-use wisp_scheduler::{Admission, Announced, Caller, Lane, Origin, Permit, Tenant};
+use wisp_scheduler::observe::GuestCall;
+use wisp_scheduler::{Admission, Announced, Caller, HealthState, Lane, Origin, Permit, Tenant};
 
 use self::generation::{Generation, Ground};
 use crate::deployment::{Deployment, DeploymentHealth};
-use crate::metrics::{Answered, Metrics, RefusalStage};
+use crate::metrics::{Answered, Leaving, Metrics, Now, RefusalStage};
 use crate::request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
 use crate::tenants::{Credentials, Identity, IdentityError};
-use crate::{BatchRecord, Config, DeploymentInfo, EngineError, ModelInfo, PodImage, RequestLimits, StartError};
+use crate::{BatchRecord, Config, DeploymentInfo, EngineError, ModelInfo, PodImage, RequestLimits, StartError, trace};
 
 /// How often draining looks whether the last request is done.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
@@ -105,11 +107,21 @@ impl Engine {
     pub async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, EngineError> {
         let arrived_at = Instant::now();
         let generation = self.shared.generation();
-        let metrics = &self.shared.metrics;
+        let (method, metrics) = (request.method, &self.shared.metrics);
+        trace::asked(method, request.inputs.len());
         let deployment = generation.deployment(request.deployment.as_deref());
-        let deployment = deployment.inspect_err(|error| metrics.failed(None, error))?;
+        let deployment = deployment.inspect_err(|error| {
+            metrics.failed(None, method, error);
+            trace::failed(error);
+        })?;
+        trace::answers(&deployment.name);
+        let leaving = Leaving::new(metrics, &deployment.metrics, method, request.deadline);
         let answer = self.embed_with(&generation, deployment, request, arrived_at).await;
-        answer.inspect_err(|error| metrics.failed(Some(&deployment.metrics), error))
+        leaving.answered();
+        answer.inspect(trace::embedded).inspect_err(|error| {
+            metrics.failed(Some(&deployment.metrics), method, error);
+            trace::failed(error);
+        })
     }
 
     async fn embed_with(
@@ -127,6 +139,7 @@ impl Engine {
         let caller = Caller { lane: request.lane, tenant: tenant.clone(), origin: Origin::default() };
         let announced = announce(deployment, &inputs, request.deadline, &caller, arrived_at)?;
         let (count, text_bytes) = (inputs.len(), text::bytes(&inputs));
+        let method = request.method;
         let terms = Terms {
             deployment: Arc::clone(&deployment.name),
             grants: Arc::clone(&deployment.grants),
@@ -138,14 +151,14 @@ impl Engine {
         let call = EmbedCall { terms, inputs, options: request.options };
         let _place = deployment.take_place()?;
         let living = deployment.metrics.instance();
-        let embedded = deployment.guest.embed(call).await?;
+        let embedded = GuestCall::begin(&deployment.name).run(deployment.guest.embed(call)).await?;
         drop(living);
         let tokens = embedded.token_counts.iter().map(|&tokens| tokens as usize).sum();
         deployment.ratio.learn(count, text_bytes, tokens, deployment.max_tokens());
         let start = embedded.times.instantiate;
         let response = respond(embedded, arrived_at);
-        let answered = Answered { total: response.times.total, guest: response.times.guest, start };
-        shared.metrics.answered(&deployment.metrics, &answered);
+        let RequestTimes { total, guest, tokenize, .. } = response.times;
+        shared.metrics.answered(&deployment.metrics, method, &Answered { total, guest, start, tokenize });
         Ok(response)
     }
 
@@ -212,10 +225,18 @@ impl Engine {
         self.shared.generation().tenants.reread_tokens()
     }
 
-    /// All figures, in the text format of OpenMetrics.
+    /// All figures, in the text format of OpenMetrics; its last line, `# EOF`, is left to whoever adds figures of his own.
     #[must_use]
     pub fn metrics(&self) -> String {
-        self.shared.metrics.encode(self.inflight())
+        let (shared, generation) = (&*self.shared, self.shared.generation());
+        let health: Vec<_> = generation.deployments.values().map(|found| (&*found.name, found.health())).collect();
+        let deployments = health.iter().map(|(name, health)| (*name, health.problem.is_none())).collect();
+        let mut models: BTreeMap<&str, bool> = BTreeMap::new();
+        for (_, model) in generation.deployments.values().flat_map(|deployment| deployment.grants.iter()) {
+            models.entry(&model.name).or_insert_with(|| model.queue.health() == HealthState::Healthy);
+        }
+        let models = models.into_iter().collect();
+        shared.metrics.encode(&Now { inflight: self.inflight(), models, deployments })
     }
 
     /// What each deployment is.
@@ -234,6 +255,12 @@ impl Engine {
     #[must_use]
     pub fn health(&self) -> Vec<DeploymentHealth> {
         self.shared.generation().deployments.values().map(Deployment::health).collect()
+    }
+
+    /// Whether new requests are refused, because the engine shuts down.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.shared.is_draining.load(Ordering::SeqCst)
     }
 
     /// The bounds of requests.

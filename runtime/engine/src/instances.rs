@@ -18,6 +18,11 @@ impl Instances {
         Self { places: Arc::new(Semaphore::new(limit as usize)), deployment: deployment.into(), limit }
     }
 
+    /// How many there can be.
+    pub(crate) fn limit(&self) -> u32 {
+        self.limit
+    }
+
     /// A place, given back when the permit is dropped.
     ///
     /// # Errors

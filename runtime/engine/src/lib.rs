@@ -45,6 +45,7 @@ mod request;
 mod room;
 mod routes;
 mod tenants;
+mod trace;
 mod trust;
 
 pub use builtin::{BUILTIN_PREFIX, guest as builtin_guest};
@@ -52,7 +53,7 @@ pub use calibrate::{CalibrationError, calibrate};
 pub use config::{
     AuthConfig, BatchingConfig, ClientCertificates, Config, ConfigError, DeploymentConfig, DeviceConfig, DirConfig,
     DrainConfig, EnvConfig, GrantsConfig, GuestLimits, InstancesChoice, ModelConfig, ModelGrantConfig, PrecisionChoice,
-    RequestLimits, Scope, ServerConfig, SessionsChoice, TenantConfig, TlsConfig, TrustConfig,
+    RequestLimits, Scope, ServerConfig, SessionsChoice, TelemetryConfig, TenantConfig, TlsConfig, TrustConfig,
 };
 pub use deployment::{DeploymentHealth, DeploymentInfo};
 pub use engine::{
@@ -63,8 +64,8 @@ pub use error::{EngineError, StartError};
 pub use import::{ImportError, ImportRequest, Imported, import};
 pub use input_error::InputError;
 pub use libraries::{devices, is_bundled, probe_backend, use_probe_program};
-pub use metrics::RefusalStage;
-pub use model::{ModelInfo, ProvenFile, Warmed, prove_model, warm_model};
+pub use metrics::{Method, RefusalStage};
+pub use model::{CandidateReport, ModelInfo, ProvenFile, Warmed, prove_model, warm_model};
 pub use pod::{IMAGE_GUEST, PodImage};
 pub use program::{Program, ProgramConfig};
 pub use prompts::{Prompt, Prompts};
@@ -79,7 +80,7 @@ pub use tenants::{ANONYMOUS, Credentials, Identity, IdentityError};
 pub use trust::TrustError;
 pub use wisp_host::{
     AotCache, CallError, Captured, CodeFile, EmbedInputs, EmbedOptions, GuestBody, GuestBodyError, GuestKind,
-    HostConfig, HostError, HttpGrant, InheritError, ProgramEnd, Streams, TensorTypes, Token, WrittenIn,
+    HostConfig, HostError, HttpGrant, InheritError, Limits, ProgramEnd, Streams, TensorTypes, Token, WrittenIn,
     check_node_cache, compile as compile_guest, forget_environment, kind_of as guest_kind, take_sealed,
 };
-pub use wisp_scheduler::{BatchRecord, BatchShare, Lane, Tenant};
+pub use wisp_scheduler::{BatchRecord, BatchShare, Lane, Tenant, observe};

@@ -1,12 +1,14 @@
 //! Figures of requests, for Prometheus; those of queues and batches come from the scheduler.
 
+mod leaving;
+mod method;
 mod refusal;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -18,12 +20,10 @@ use wisp_host::CallError;
 use wisp_scheduler::{RejectReason, ScheduleError, SchedulerMetrics};
 
 use crate::{EngineError, ModelInfo};
+pub(crate) use leaving::Leaving;
+pub use method::Method;
 use refusal::RefusalSeconds;
 pub use refusal::RefusalStage;
-
-/// What was asked for, as a label.
-const EMBED: &str = "embed";
-const HTTP: &str = "http";
 
 /// All figures of an engine.
 pub(crate) struct Metrics {
@@ -33,12 +33,24 @@ pub(crate) struct Metrics {
     seconds: Family<DeploymentLabels, Histogram, fn() -> Histogram>,
     guest_seconds: Family<DeploymentLabels, Histogram, fn() -> Histogram>,
     guest_start_seconds: Family<DeploymentLabels, Histogram, fn() -> Histogram>,
+    tokenize_seconds: Family<DeploymentLabels, Histogram, fn() -> Histogram>,
     rejections: Rejections,
     refusal_seconds: RefusalSeconds,
     guest_instances: Family<DeploymentLabels, Gauge>,
     inflight: Gauge,
     models_loaded: Gauge,
     devices: Family<DeviceLabels, Gauge>,
+    models_healthy: Family<ModelLabels, Gauge>,
+    deployments_ready: Family<DeploymentLabels, Gauge>,
+}
+
+/// What is asked of the engine at the moment when figures are wanted.
+pub(crate) struct Now<'a> {
+    pub(crate) inflight: usize,
+    /// Each model once, and whether it is in service.
+    pub(crate) models: Vec<(&'a str, bool)>,
+    /// Each deployment, and whether it can answer.
+    pub(crate) deployments: Vec<(&'a str, bool)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -51,6 +63,11 @@ struct RequestLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DeploymentLabels {
     deployment: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModelLabels {
+    model: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -77,10 +94,12 @@ pub(crate) struct Living(Gauge);
 /// The handles of a deployment, looked up once.
 pub(crate) struct DeploymentMetrics {
     deployment: String,
-    ok: Counter,
+    /// One a method, made when it is first asked for.
+    ok: Vec<OnceLock<Counter>>,
     seconds: Histogram,
     guest_seconds: Histogram,
     guest_start_seconds: Histogram,
+    tokenize_seconds: Histogram,
     guest_instances: Gauge,
 }
 
@@ -89,6 +108,7 @@ pub(crate) struct Answered {
     pub(crate) total: Duration,
     pub(crate) guest: Duration,
     pub(crate) start: Duration,
+    pub(crate) tokenize: Duration,
 }
 
 impl Metrics {
@@ -105,9 +125,12 @@ impl Metrics {
             seconds: Family::new_with_constructor(seconds),
             guest_seconds: Family::new_with_constructor(short_seconds),
             guest_start_seconds: Family::new_with_constructor(short_seconds),
+            tokenize_seconds: Family::new_with_constructor(short_seconds),
             inflight: Gauge::default(),
             models_loaded: Gauge::default(),
             devices: Family::default(),
+            models_healthy: Family::default(),
+            deployments_ready: Family::default(),
             registry: Mutex::default(),
         };
         registry.register("wisp_requests", "Requests by how they ended", metrics.requests.clone());
@@ -115,11 +138,17 @@ impl Metrics {
         registry.register("wisp_guest_seconds", "Time in guests' own code", metrics.guest_seconds.clone());
         let started = metrics.guest_start_seconds.clone();
         registry.register("wisp_guest_start_seconds", "Time to make an instance", started);
+        let tokenized = metrics.tokenize_seconds.clone();
+        registry.register("wisp_tokenize_seconds", "Time that the host tokenised for requests", tokenized);
         let living = metrics.guest_instances.clone();
         registry.register("wisp_guest_instances", "Instances of guests that live", living);
         registry.register("wisp_inflight_requests", "Requests in the engine", metrics.inflight.clone());
         registry.register("wisp_models_loaded", "Models in service", metrics.models_loaded.clone());
         registry.register("wisp_device_info", "What each model runs on", metrics.devices.clone());
+        let healthy = metrics.models_healthy.clone();
+        registry.register("wisp_model_healthy", "1 while the model is in service, otherwise 0", healthy);
+        let ready = metrics.deployments_ready.clone();
+        registry.register("wisp_deployment_ready", "1 while the deployment can answer, otherwise 0", ready);
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("wisp_build", "The program", build);
         Self { registry: Mutex::new(registry), ..metrics }
@@ -144,43 +173,51 @@ impl Metrics {
         let labels = DeploymentLabels { deployment: name.to_owned() };
         DeploymentMetrics {
             deployment: name.to_owned(),
-            ok: self.requests.get_or_create_owned(&request(name, EMBED, "ok")),
+            ok: Method::ALL.iter().map(|_| OnceLock::new()).collect(),
             seconds: self.seconds.get_or_create_owned(&labels),
             guest_seconds: self.guest_seconds.get_or_create_owned(&labels),
             guest_start_seconds: self.guest_start_seconds.get_or_create_owned(&labels),
+            tokenize_seconds: self.tokenize_seconds.get_or_create_owned(&labels),
             guest_instances: self.guest_instances.get_or_create_owned(&labels),
         }
     }
 
     /// A request was answered.
-    pub(crate) fn answered(&self, deployment: &DeploymentMetrics, times: &Answered) {
-        deployment.ok.inc();
+    pub(crate) fn answered(&self, deployment: &DeploymentMetrics, method: Method, times: &Answered) {
+        self.ok(deployment, method).inc();
         deployment.seconds.observe(times.total.as_secs_f64());
         deployment.guest_seconds.observe(times.guest.as_secs_f64());
         deployment.guest_start_seconds.observe(times.start.as_secs_f64());
-    }
-
-    /// A request failed. Deployments that do not exist share one name: clients must not be able to make up series.
-    pub(crate) fn failed(&self, deployment: Option<&DeploymentMetrics>, error: &EngineError) {
-        let name = deployment.map_or("", |deployment| deployment.deployment.as_str());
-        self.count(name, EMBED, error);
+        deployment.tokenize_seconds.observe(times.tokenize.as_secs_f64());
     }
 
     /// An application answered; what it answered is its own business.
     pub(crate) fn answered_http(&self, deployment: &DeploymentMetrics) {
-        self.requests.get_or_create(&request(&deployment.deployment, HTTP, "ok")).inc();
+        self.answered_without_guest(deployment, Method::Http);
     }
 
-    /// An application did not answer.
-    pub(crate) fn failed_http(&self, deployment: &DeploymentMetrics, error: &EngineError) {
-        self.count(&deployment.deployment, HTTP, error);
+    /// A request was answered of which no guest's times are known.
+    pub(crate) fn answered_without_guest(&self, deployment: &DeploymentMetrics, method: Method) {
+        self.ok(deployment, method).inc();
     }
 
-    fn count(&self, deployment: &str, method: &'static str, error: &EngineError) {
-        self.requests.get_or_create(&request(deployment, method, code(error.kind()))).inc();
+    /// A request failed. Deployments that do not exist share one name: clients must not be able to make up series.
+    pub(crate) fn failed(&self, deployment: Option<&DeploymentMetrics>, method: Method, error: &EngineError) {
+        let name = deployment.map_or("", |deployment| deployment.deployment.as_str());
+        self.requests.get_or_create(&request(name, method, code(error.kind()))).inc();
         if let EngineError::Instances { .. } | EngineError::Call(CallError::Instances { .. }) = error {
             self.rejections.instances.inc();
         }
+    }
+
+    /// Nobody waited for the answer to a request any more.
+    fn left(&self, deployment: &DeploymentMetrics, method: Method, kind: ErrorKind) {
+        self.requests.get_or_create(&request(&deployment.deployment, method, code(kind))).inc();
+    }
+
+    fn ok<'a>(&self, deployment: &'a DeploymentMetrics, method: Method) -> &'a Counter {
+        let made = || self.requests.get_or_create_owned(&request(&deployment.deployment, method, OK));
+        deployment.ok[method as usize].get_or_init(made)
     }
 
     /// A request got no place. What its deployment is was not asked yet at the door.
@@ -207,13 +244,24 @@ impl Metrics {
         self.refusal_seconds.observe(stage, took);
     }
 
-    /// All figures in the text format of OpenMetrics.
-    pub(crate) fn encode(&self, inflight: usize) -> String {
-        self.inflight.set(i64::try_from(inflight).unwrap_or(i64::MAX));
+    /// All figures in the text format of OpenMetrics, without its last line.
+    pub(crate) fn encode(&self, now: &Now<'_>) -> String {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        self.inflight.set(i64::try_from(now.inflight).unwrap_or(i64::MAX));
+        // What a reload took away is not there any more.
+        self.models_healthy.clear();
+        self.deployments_ready.clear();
+        for &(model, is_healthy) in &now.models {
+            let labels = ModelLabels { model: model.to_owned() };
+            self.models_healthy.get_or_create(&labels).set(is_healthy.into());
+        }
+        for &(deployment, is_ready) in &now.deployments {
+            let labels = DeploymentLabels { deployment: deployment.to_owned() };
+            self.deployments_ready.get_or_create(&labels).set(is_ready.into());
+        }
         let mut text = String::new();
         // Writing into a string does not fail.
-        let _ = encode(&mut text, &registry);
+        let _ = encode_registry(&mut text, &registry);
         text
     }
 }
@@ -225,7 +273,7 @@ impl Rejections {
             inflight: scheduler.rejected(RejectReason::Inflight),
             overloaded: scheduler.rejected(RejectReason::Overloaded),
             instances: scheduler.rejected(RejectReason::Instances),
-            at_door: requests.get_or_create_owned(&request("", EMBED, code(ErrorKind::ResourceExhausted))),
+            at_door: requests.get_or_create_owned(&request("", Method::Embed, code(ErrorKind::ResourceExhausted))),
         }
     }
 }
@@ -244,12 +292,15 @@ impl Drop for Living {
     }
 }
 
-fn request(deployment: &str, method: &'static str, code: &'static str) -> RequestLabels {
-    RequestLabels { deployment: deployment.to_owned(), method, code }
+fn request(deployment: &str, method: Method, code: &'static str) -> RequestLabels {
+    RequestLabels { deployment: deployment.to_owned(), method: method.name(), code }
 }
 
+/// The label of a request that was answered.
+const OK: &str = "ok";
+
 /// The kind as a label, in the words of gRPC.
-fn code(kind: ErrorKind) -> &'static str {
+pub(crate) fn code(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::InvalidArgument | ErrorKind::TooLarge => "invalid_argument",
         ErrorKind::NotFound => "not_found",

@@ -1,6 +1,7 @@
 //! Loading a model: the first placement that works and proves itself.
 
 mod budget;
+mod candidate;
 mod loader;
 mod processors;
 mod recovery;
@@ -23,6 +24,7 @@ use crate::prompts::Prompts;
 use crate::proof::Proof;
 use crate::proof::speed::Speed;
 use budget::Budget;
+pub use candidate::CandidateReport;
 pub(crate) use loader::{Loader, Subject, threads};
 use select::{Chosen, select};
 use subject::LateSubject;
@@ -47,6 +49,8 @@ pub struct ModelInfo {
     pub digest: String,
     /// What its texts may be preceded by.
     pub prompts: Prompts,
+    /// What it was chosen from, in the order in which it was tried.
+    pub candidates: Vec<CandidateReport>,
 }
 
 /// What tells sessions apart; two models of the configuration that agree in it share one.
@@ -271,6 +275,7 @@ fn serve(
         reason: chosen.reason.clone(),
         digest: loader.model.digest().to_string(),
         prompts: Prompts::of(&loader.model.manifest),
+        candidates: chosen.candidates.clone(),
     };
     let queue = QueueConfig {
         model: name.to_owned(),

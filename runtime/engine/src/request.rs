@@ -8,7 +8,7 @@ use wisp_core::{Placement, Precision};
 use wisp_host::{EmbedInputs, EmbedOptions};
 use wisp_scheduler::{BatchShare, Lane, Tenant};
 
-use crate::{EngineError, InputError, Prompt, RequestLimits};
+use crate::{EngineError, InputError, Method, Prompt, RequestLimits};
 
 /// Bytes of a token id, for bounds in bytes.
 const TOKEN_BYTES: usize = size_of::<u32>();
@@ -30,6 +30,8 @@ pub struct EmbedRequest {
     pub lane: Lane,
     /// Whose share it is served from; `None` for requests that show no identity.
     pub tenant: Option<Tenant>,
+    /// What it is counted as.
+    pub method: Method,
 }
 
 impl EmbedRequest {

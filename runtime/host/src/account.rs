@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use wisp_core::{ErrorKind, NamedTensor};
+use wisp_scheduler::observe::{self, Stage};
 use wisp_scheduler::{Announced, BatchShare, Caller, Inferred, ScheduleError};
 
 use crate::error::CallError;
@@ -84,8 +85,19 @@ impl Account {
         self.last_failure = Some((kind, message.to_owned()));
     }
 
+    /// The host has just tokenised for so long.
     pub(crate) fn add_tokenize_time(&mut self, elapsed: Duration) {
         self.times.tokenize += elapsed;
+        observe::tell(|observer| {
+            let now = Instant::now();
+            observer.stage(Stage::Tokenize, now.checked_sub(elapsed).unwrap_or(now), now);
+        });
+    }
+
+    /// An instance was made for this call since `started_at`.
+    pub(crate) fn made_instance(&mut self, started_at: Instant) {
+        self.times.instantiate = started_at.elapsed();
+        observe::tell(|observer| observer.stage(Stage::Instantiate, started_at, Instant::now()));
     }
 
     /// Time that the guest waited for its models, this moment included.

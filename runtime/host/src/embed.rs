@@ -153,7 +153,7 @@ impl Guest {
                 let Shape::Embedder(embedder) = &self.loaded.shape else { wasmtime::bail!("the guest embeds nothing") };
                 let started_at = Instant::now();
                 let made = embedder.instantiate_async(&mut *store).await?;
-                store.data_mut().account.times.instantiate = started_at.elapsed();
+                store.data_mut().account.made_instance(started_at);
                 instance.insert(made)
             }
         };

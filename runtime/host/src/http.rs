@@ -18,17 +18,18 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use wasmtime_wasi_http::p2::types::HostResponseOutparam;
 use wisp_core::ErrorKind;
+use wisp_scheduler::observe::GuestCall;
 
 pub use body::{GuestBody, GuestBodyError};
 pub(crate) use outgoing::OutgoingHttp;
 
+use crate::Guest;
 use crate::call::late;
 use crate::error::CallError;
 use crate::guest::Shape;
 use crate::state::State;
 use crate::terms::{End, Terms};
 use crate::wasi::Streams;
-use crate::{CallTimes, Guest};
 
 /// An HTTP request to a guest.
 pub struct HttpCall<B> {
@@ -102,22 +103,29 @@ impl Guest {
         let respond = HostResponseOutparam { send: Box::new(move |answer| drop(send.send(answer))) };
         let respond = store.data_mut().table.push(respond).map_err(|error| malformed(error.into()))?;
         let guest = self.clone();
+        // The task is another one, and the call is observed there all the same.
+        let observed = GuestCall::begin(&deployment);
         Ok(tokio::spawn(async move {
             let _until_end = until_end;
             let _running = guest.loaded.ticker.run();
-            let run = async {
-                let proxy = guest.proxy(&mut store).await?;
-                proxy.wasi_http_incoming_handler().call_handle(&mut store, request, respond).await
-            };
-            let ended = tokio::time::timeout_at(end.at, run).await;
-            let account = &store.data().account;
-            match ended {
-                Ok(Ok(())) => CallError::Result {
-                    deployment: account.deployment.to_string(),
+            let ended = observed.run(async {
+                let run = async {
+                    let proxy = guest.proxy(&mut store).await?;
+                    proxy.wasi_http_incoming_handler().call_handle(&mut store, request, respond).await
+                };
+                let ended = tokio::time::timeout_at(end.at, run).await;
+                match ended {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(error)) => Err(guest.explain(&error, &store.data().account)),
+                    Err(_) => Err(late(&store.data().account, end.is_wall)),
+                }
+            });
+            match ended.await {
+                Ok(()) => CallError::Result {
+                    deployment: deployment.to_string(),
                     reason: "it returned without an answer".to_owned(),
                 },
-                Ok(Err(error)) => guest.explain(&error, account),
-                Err(_) => late(account, end.is_wall),
+                Err(error) => error,
             }
         }))
     }
@@ -126,7 +134,7 @@ impl Guest {
         let Shape::Http(proxy) = &self.loaded.shape else { wasmtime::bail!("the guest serves no HTTP") };
         let started_at = Instant::now();
         let proxy = proxy.instantiate_async(&mut *store).await?;
-        store.data_mut().account.times = CallTimes { instantiate: started_at.elapsed(), ..CallTimes::default() };
+        store.data_mut().account.made_instance(started_at);
         Ok(proxy)
     }
 }

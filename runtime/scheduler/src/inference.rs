@@ -104,7 +104,7 @@ impl Runner {
             padded_tokens: if self.rules.is_packed { tokens as u64 } else { (rows * length) as u64 },
         };
         let gather = (gathered_at - started_at) + (ended_at - inferred_at);
-        let ran = Ran { started_at, ended_at, gather, infer: inferred_at - gathered_at, share };
+        let ran = Ran { started_at, gathered_at, ended_at, gather, infer: inferred_at - gathered_at, share };
         Ok(Done { outputs, ran, size: self.size(parts, length) })
     }
 

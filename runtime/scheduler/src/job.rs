@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -11,6 +11,7 @@ use wisp_core::rows::gather;
 use wisp_core::{NamedTensor, Tensor};
 
 use crate::caller::Caller;
+use crate::observe::{Batch, Entry, Observer, SpanIds};
 use crate::shape::Shape;
 use crate::{BatchShare, Inferred, ScheduleError, StageTimes};
 
@@ -23,6 +24,8 @@ pub(crate) struct Job {
     pub(crate) inputs: Vec<NamedTensor>,
     pub(crate) shape: Shape,
     pub(crate) caller: Caller,
+    /// Who wants to know what becomes of it.
+    pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) queued_at: Instant,
     pub(crate) deadline: Option<Instant>,
     /// Where it stands among those of its tenant: the earlier, the sooner.
@@ -37,7 +40,7 @@ pub(crate) struct Job {
 /// Rows of a job that run in one inference.
 #[derive(Clone)]
 pub(crate) struct Part {
-    pub(crate) job: std::sync::Arc<Job>,
+    pub(crate) job: Arc<Job>,
     pub(crate) rows: Range<usize>,
 }
 
@@ -57,6 +60,8 @@ struct Progress {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ran {
     pub(crate) started_at: Instant,
+    /// When its rows were put together.
+    pub(crate) gathered_at: Instant,
     pub(crate) ended_at: Instant,
     pub(crate) gather: Duration,
     pub(crate) infer: Duration,
@@ -69,6 +74,7 @@ pub(crate) struct Ask {
     pub(crate) inputs: Vec<NamedTensor>,
     pub(crate) shape: Shape,
     pub(crate) caller: Caller,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) work_us: f64,
 }
@@ -78,7 +84,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Job {
     pub(crate) fn new(ask: Ask, queued_at: Instant, answer: Answer) -> Self {
-        let Ask { id, inputs, shape, caller, deadline, work_us } = ask;
+        let Ask { id, inputs, shape, caller, observer, deadline, work_us } = ask;
         let patient = queued_at + PATIENCE;
         let due = deadline.map_or(patient, |deadline| deadline.min(patient));
         let progress = Progress {
@@ -90,7 +96,7 @@ impl Job {
             waits_since: queued_at,
         };
         let (is_over, progress) = (AtomicBool::new(false), Mutex::new(progress));
-        Self { id, inputs, shape, caller, queued_at, deadline, due, work_us, is_over, progress }
+        Self { id, inputs, shape, caller, observer, queued_at, deadline, due, work_us, is_over, progress }
     }
 
     /// Nobody waits for what is left of it.
@@ -117,8 +123,20 @@ impl Job {
     }
 
     /// Takes the outputs of its next rows, cut to its own length; the last ones make the answer.
-    pub(crate) fn deliver(&self, model: &str, rows: usize, outputs: Vec<NamedTensor>, ran: &Ran) {
+    ///
+    /// `batch` is what observers know of the inference, where there are any.
+    pub(crate) fn deliver(
+        &self,
+        model: &str,
+        rows: usize,
+        outputs: Vec<NamedTensor>,
+        ran: &Ran,
+        batch: Option<&(SpanIds, Batch<'_>)>,
+    ) {
         let mut progress = self.progress();
+        if let (Some(observer), Some((batch_ids, batch))) = (&self.observer, batch) {
+            observer.entry(&Entry { batch, batch_ids: *batch_ids, queued_at: progress.waits_since, rows });
+        }
         let queue = ran.started_at.saturating_duration_since(progress.waits_since);
         progress.times += StageTimes { queue, gather: ran.gather, infer: ran.infer };
         progress.waits_since = ran.ended_at;

@@ -25,6 +25,7 @@ mod health;
 mod inference;
 mod job;
 mod metrics;
+pub mod observe;
 pub mod policy;
 mod queue;
 mod record;

@@ -15,6 +15,7 @@ use crate::job::{Part, Ran};
 pub struct SchedulerMetrics {
     queue: Family<ModelLabels, Histogram, fn() -> Histogram>,
     infer: Family<SessionLabels, Histogram, fn() -> Histogram>,
+    gather: Family<ModelLabels, Histogram, fn() -> Histogram>,
     batch_rows: Family<ModelLabels, Histogram, fn() -> Histogram>,
     padding: Family<ModelLabels, Histogram, fn() -> Histogram>,
     queued_tokens: Family<ModelLabels, Gauge>,
@@ -77,6 +78,7 @@ impl SchedulerMetrics {
         let metrics = Self {
             queue: Family::new_with_constructor(seconds),
             infer: Family::new_with_constructor(seconds),
+            gather: Family::new_with_constructor(short_seconds),
             batch_rows: Family::new_with_constructor(|| Histogram::new(exponential_buckets(1.0, 2.0, 9))),
             padding: Family::new_with_constructor(|| Histogram::new((0..10).map(|tenth| f64::from(tenth) / 10.0))),
             queued_tokens: Family::default(),
@@ -84,6 +86,11 @@ impl SchedulerMetrics {
         };
         registry.register("wisp_queue_seconds", "Time that entries waited for a session", metrics.queue.clone());
         registry.register("wisp_infer_seconds", "Time of inferences in the session", metrics.infer.clone());
+        registry.register(
+            "wisp_gather_seconds",
+            "Time to put the rows of an inference together and take its results apart",
+            metrics.gather.clone(),
+        );
         registry.register("wisp_batch_rows", "Rows of an inference", metrics.batch_rows.clone());
         registry.register(
             "wisp_batch_padding_ratio",
@@ -109,12 +116,18 @@ fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(1e-4, 2.0, 18))
 }
 
+/// From five microseconds to some hundred milliseconds.
+fn short_seconds() -> Histogram {
+    Histogram::new(exponential_buckets(5e-6, 2.0, 15))
+}
+
 /// The handles of one model, looked up once.
 pub(crate) struct SessionMetrics(Option<Handles>);
 
 struct Handles {
     queue: Histogram,
     infer: Histogram,
+    gather: Histogram,
     batch_rows: Histogram,
     padding: Histogram,
     queued_tokens: Gauge,
@@ -135,6 +148,7 @@ impl SessionMetrics {
             Handles {
                 queue: metrics.queue.get_or_create_owned(&model),
                 infer: metrics.infer.get_or_create_owned(&session),
+                gather: metrics.gather.get_or_create_owned(&model),
                 batch_rows: metrics.batch_rows.get_or_create_owned(&model),
                 padding: metrics.padding.get_or_create_owned(&model),
                 queued_tokens: metrics.queued_tokens.get_or_create_owned(&model),
@@ -152,6 +166,7 @@ impl SessionMetrics {
             handles.queue.observe(ran.started_at.saturating_duration_since(part.job.queued_at).as_secs_f64());
         }
         handles.infer.observe(ran.infer.as_secs_f64());
+        handles.gather.observe(ran.gather.as_secs_f64());
         handles.batch_rows.observe(ran.share.rows as f64);
         let padded = ran.share.padded_tokens.max(1) as f64;
         handles.padding.observe(1.0 - ran.share.tokens as f64 / padded);

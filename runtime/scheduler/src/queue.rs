@@ -13,6 +13,7 @@ use crate::caller::{Caller, Lane, Tenant};
 use crate::cost::microseconds;
 use crate::health::HealthState;
 use crate::job::{Ask, Job};
+use crate::observe;
 use crate::record::BatchRecord;
 use crate::rules::BatchRules;
 use crate::shape::Shape;
@@ -240,7 +241,8 @@ impl SessionQueue {
         let own_us = shared.cost().of(size);
         let (answer, answered) = oneshot::channel();
         let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
-        let ask = Ask { id, inputs, shape, caller: caller.clone(), deadline, work_us: shared.work_us(size) };
+        let (caller, observer, work_us) = (caller.clone(), observe::current(), shared.work_us(size));
+        let ask = Ask { id, inputs, shape, caller, observer, deadline, work_us };
         let job = Arc::new(Job::new(ask, Instant::now(), answer));
         self.enqueue(&job, own_us, announced)?;
         let _guard = AbandonOnDrop { shared, job: &job };

@@ -2,5 +2,6 @@
 
 mod driven;
 mod faults;
+mod observed;
 mod sharing;
 mod waits;

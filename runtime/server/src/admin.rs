@@ -1,90 +1,224 @@
-//! The admin listener: figures and health over HTTP, for Prometheus and for probes that speak no gRPC.
+//! The admin listener: figures and probes over HTTP, for Prometheus and for probes that speak no gRPC, and what operators do.
+//!
+//! It answers from the moment on at which its address is taken, long before models are loaded: whoever waits for the service
+//! is told that it lives and is not ready, instead of being refused.
+
+mod operate;
+mod probes;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::request::Parts;
+use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::Code;
-use wisp_engine::{Engine, Reloaded};
+use tower::ServiceExt;
+use wisp_engine::{Engine, RequestLimits};
 
-use crate::{Reload, identity};
+use crate::front::Front;
+use crate::listen::Listening;
+use crate::metrics::{Listener, ServerMetrics};
+use crate::transport::{Certificates, Transport};
+use crate::{Reload, console};
+pub(crate) use operate::may_administer;
+use probes::{Answer, Phase};
 
 /// What Prometheus is told the figures are written in.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What the handlers know.
+/// What the handlers know. Clones share it.
 #[derive(Clone)]
-struct Admin {
-    engine: Engine,
-    draining: CancellationToken,
-    reload: Option<Reload>,
+pub(crate) struct Admin {
+    shared: Arc<Shared>,
 }
 
-/// What is served there; `draining` says that the service goes down.
-pub(crate) fn routes(engine: &Engine, draining: &CancellationToken, reload: Option<Reload>) -> Router {
+struct Shared {
+    metrics: Arc<ServerMetrics>,
+    serving: OnceLock<Serving>,
+    is_draining: AtomicBool,
+}
+
+/// What there is once everything is loaded.
+struct Serving {
+    engine: Engine,
+    reload: Option<Reload>,
+    pages: Router,
+}
+
+/// A listener that answers.
+pub(crate) struct Answering {
+    admin: Admin,
+    address: SocketAddr,
+    closing: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Admin {
+    fn new(metrics: Arc<ServerMetrics>) -> Self {
+        Self { shared: Arc::new(Shared { metrics, serving: OnceLock::new(), is_draining: AtomicBool::new(false) }) }
+    }
+
+    /// The service goes down and takes no more requests.
+    pub(crate) fn draining(&self) {
+        self.shared.is_draining.store(true, Ordering::Release);
+    }
+
+    fn phase(&self) -> Phase {
+        match self.shared.serving.get() {
+            _ if self.shared.is_draining.load(Ordering::Acquire) => Phase::Draining,
+            Some(serving) => Phase::Serving(serving.engine.health()),
+            None => Phase::Starting,
+        }
+    }
+}
+
+impl Answering {
+    /// Answers on a listener.
+    pub(crate) fn start(
+        listening: Listening,
+        certificates: Option<Arc<Certificates>>,
+        limits: &RequestLimits,
+        metrics: Arc<ServerMetrics>,
+    ) -> Self {
+        let Listening { listener, address } = listening;
+        let (counts, closing) = (metrics.connections(Listener::Admin), CancellationToken::new());
+        let admin = Admin::new(metrics);
+        let front = Front::of_admin(router(admin.clone()));
+        let transport = Transport::new(listener, front, certificates, limits, counts);
+        tracing::debug!(%address, "probes and figures answer");
+        Self { admin, address, task: tokio::spawn(transport.serve(closing.clone())), closing }
+    }
+
+    /// Everything is loaded.
+    pub(crate) fn started(&self, engine: &Engine, reload: Option<Reload>) -> Admin {
+        let serving = || Serving { engine: engine.clone(), reload, pages: console::routes(engine.clone()) };
+        self.admin.shared.serving.get_or_init(serving);
+        self.admin.clone()
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `closing` is cancelled and every connection has ended.
+    pub(crate) async fn until(mut self, closing: &CancellationToken) {
+        closing.cancelled().await;
+        self.closing.cancel();
+        // A task that panicked has ended as well.
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn router(admin: Admin) -> Router {
+    let alive = get(|| async { "ok\n" });
     Router::new()
         .route("/metrics", get(metrics))
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/livez", alive.clone())
+        // As it was called first.
+        .route("/healthz", alive)
+        .route("/startupz", get(startup))
         .route("/readyz", get(ready))
-        .route("/api/reload", post(reloaded))
-        .with_state(Admin { engine: engine.clone(), draining: draining.clone(), reload })
+        .route("/readyz/{deployment}", get(deployment_ready))
+        .route("/api/reload", post(operate::reload).layer(from_fn(console::same_origin)))
+        .fallback(page)
+        .with_state(admin)
 }
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, OPENMETRICS)], admin.engine.metrics())
+    // Until everything is loaded there are those of the process alone.
+    let of_engine = admin.shared.serving.get().map_or(String::new(), |serving| serving.engine.metrics());
+    ([(header::CONTENT_TYPE, OPENMETRICS)], admin.shared.metrics.encode_after(of_engine))
+}
+
+async fn startup(State(admin): State<Admin>) -> Answer {
+    probes::startup(&admin.phase())
 }
 
 /// Ready while one deployment can answer, as `grpc.health.v1` says it; the body names what cannot.
-async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
-    if admin.draining.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down\n".to_owned());
-    }
-    let deployments = admin.engine.health();
-    let problems = deployments.iter().filter_map(|deployment| {
-        let problem = deployment.problem.as_ref()?;
-        Some(format!("deployment `{}`: {problem}\n", deployment.name))
-    });
-    let problems: Vec<String> = problems.collect();
-    let is_ready = problems.len() < deployments.len();
-    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, if problems.is_empty() { "ready\n".to_owned() } else { problems.concat() })
+async fn ready(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Answer {
+    probes::ready(&admin.phase(), is_verbose(query.as_deref()))
 }
 
-/// Reads the configuration again and puts it into service; answers when that is done, with what changed or why nothing did.
-async fn reloaded(State(admin): State<Admin>, request: Parts) -> Response {
-    if let Err(refusal) = may_administer(&admin.engine, &request) {
-        return refusal;
-    }
-    let Some(reload) = admin.reload else {
-        return (StatusCode::NOT_IMPLEMENTED, "this server's configuration cannot change\n").into_response();
-    };
-    match tokio::task::spawn_blocking(move || reload()).await {
-        Ok(Ok(Reloaded { added, removed, changed, ignored })) => {
-            let told = [("added", added), ("removed", removed), ("changed", changed)];
-            let told = told.map(|(what, names)| format!("{what}: {}\n", names.join(", "))).concat();
-            let restart =
-                if ignored.is_empty() { String::new() } else { format!("after a restart: {}\n", ignored.join(", ")) };
-            (StatusCode::OK, told + &restart).into_response()
-        }
-        Ok(Err(reason)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{reason}\n")).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+async fn deployment_ready(State(admin): State<Admin>, Path(name): Path<String>) -> Answer {
+    probes::deployment_ready(&admin.phase(), &name)
+}
+
+async fn page(State(admin): State<Admin>, request: Request) -> Response {
+    match admin.shared.serving.get() {
+        Some(serving) => match serving.pages.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        },
+        None => probes::startup(&admin.phase()).into_response(),
     }
 }
 
-/// Whoever reaches this listener may, unless somebody was given the scope: then it is for them.
-fn may_administer(engine: &Engine, request: &Parts) -> Result<(), Response> {
-    if !engine.has_administrator() {
-        return Ok(());
+/// `?verbose`, as Kubernetes' own components have it, whatever its value is.
+fn is_verbose(query: Option<&str>) -> bool {
+    let mut keys = query.unwrap_or_default().split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+    keys.any(|key| key == "verbose")
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let status = if self.is_good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let status = if self.is_unknown { StatusCode::NOT_FOUND } else { status };
+        (status, self.text).into_response()
     }
-    let checked = identity::administrator(engine, &request.headers, &request.extensions);
-    checked.map(drop).map_err(|status| match status.code() {
-        Code::Unauthenticated => {
-            let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
-            (StatusCode::UNAUTHORIZED, challenge, format!("{}\n", status.message())).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn get(admin: &Admin, path: &str) -> (u16, String) {
+        let request = Request::get(path).body(axum::body::Body::empty()).expect("a request");
+        let response = router(admin.clone()).oneshot(request).await.expect("answers");
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.expect("is whole").to_bytes();
+        (status, String::from_utf8(body.to_vec()).expect("text"))
+    }
+
+    #[tokio::test]
+    async fn while_models_are_loaded_it_lives_and_is_not_ready() {
+        let admin = Admin::new(Arc::new(ServerMetrics::new()));
+        for (path, expected) in [("/livez", 200), ("/healthz", 200), ("/startupz", 503), ("/readyz", 503)] {
+            assert_eq!(get(&admin, path).await.0, expected, "{path}");
         }
-        _ => (StatusCode::FORBIDDEN, format!("{}\n", status.message())).into_response(),
-    })
+        for path in ["/readyz/embedder", "/", "/api/state"] {
+            let (status, text) = get(&admin, path).await;
+            assert_eq!((status, text.as_str()), (503, "models and guests are being loaded\n"), "{path}");
+        }
+        let (status, metrics) = get(&admin, "/metrics").await;
+        assert!(status == 200 && metrics.ends_with("# EOF\n"), "{metrics}");
+    }
+
+    #[tokio::test]
+    async fn a_service_that_stops_is_not_ready_and_lives() {
+        let admin = Admin::new(Arc::new(ServerMetrics::new()));
+        admin.draining();
+        assert_eq!(get(&admin, "/livez").await.0, 200);
+        let (status, text) = get(&admin, "/readyz?verbose").await;
+        assert_eq!((status, text.as_str()), (503, "the server is shutting down\n"));
+    }
+
+    #[test]
+    fn verbose_is_asked_for_by_name() {
+        assert!(is_verbose(Some("verbose")) && is_verbose(Some("a=b&verbose=1")));
+        assert!(!is_verbose(None) && !is_verbose(Some("")) && !is_verbose(Some("verbosely")));
+    }
 }

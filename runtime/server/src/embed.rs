@@ -9,7 +9,7 @@ mod stream;
 mod tokenize;
 
 use tonic::{Request, Response, Status, Streaming};
-use wisp_engine::{Engine, EngineError};
+use wisp_engine::{EmbedRequest, Engine, EngineError, Method};
 use wisp_proto::v1;
 use wisp_proto::v1::inference_service_server::InferenceService;
 
@@ -28,7 +28,7 @@ impl InferenceService for Inference {
 
     async fn embed(&self, request: Request<v1::EmbedRequest>) -> Result<Response<v1::EmbedResponse>, Status> {
         let caller = Caller::of(&self.engine, &request)?;
-        let answered = embed_message(&self.engine, &caller, request.into_inner()).await;
+        let answered = embed_message(&self.engine, &caller, Method::Embed, request.into_inner()).await;
         answered.map(Response::new).map_err(|error| self.refuse(&caller, "embed", error))
     }
 
@@ -84,7 +84,7 @@ impl Inference {
 }
 
 /// A message as the engine would get it from nobody in particular.
-pub(crate) fn read(message: v1::EmbedRequest) -> Result<wisp_engine::EmbedRequest, Status> {
+pub(crate) fn read(message: v1::EmbedRequest) -> Result<EmbedRequest, Status> {
     encoding::Encoding::of(&message)?;
     request::embed_request(message, &Caller::nobody())
 }
@@ -93,10 +93,11 @@ pub(crate) fn read(message: v1::EmbedRequest) -> Result<wisp_engine::EmbedReques
 async fn embed_message(
     engine: &Engine,
     caller: &Caller,
+    method: Method,
     message: v1::EmbedRequest,
 ) -> Result<v1::EmbedResponse, Refusal> {
-    let encoding = encoding::Encoding::of(&message).map_err(Refusal::Message)?;
-    let request = request::embed_request(message, caller).map_err(Refusal::Message)?;
+    let encoding = encoding::Encoding::of(&message)?;
+    let request = EmbedRequest { method, ..request::embed_request(message, caller)? };
     Ok(answer::embed_response(&engine.embed(request).await?, encoding))
 }
 

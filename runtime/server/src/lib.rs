@@ -10,6 +10,7 @@
 
 mod admin;
 mod applications;
+mod console;
 mod deadline;
 pub mod decoders;
 mod door;
@@ -18,17 +19,20 @@ mod error;
 mod front;
 mod identity;
 mod listen;
+mod metrics;
 mod readiness;
 mod receive;
 mod rest;
 mod secrets;
 mod serve;
 mod status;
+mod telemetry;
 mod transport;
 
 pub use error::ServeError;
 pub use listen::Reserved;
 pub use serve::{Drained, Reload, Server};
+pub use telemetry::{FLUSH_LIMIT, Telemetry, TelemetryError};
 pub use transport::TlsError;
 
 /// Every API over HTTP.

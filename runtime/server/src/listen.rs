@@ -6,8 +6,9 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpSocket};
 use wisp_engine::ServerConfig;
 
-use crate::ServeError;
+use crate::admin::Answering;
 use crate::transport::Certificates;
+use crate::{ServeError, Telemetry};
 
 /// Connections that the system completes before they are accepted.
 const BACKLOG: u32 = 1024;
@@ -18,6 +19,9 @@ pub struct Reserved {
     /// `None` where it is off, or shares the address of gRPC.
     pub(crate) http: Option<Bound>,
     pub(crate) admin: Option<Bound>,
+    /// The admin listener, where it answers already.
+    pub(crate) answering: Option<Answering>,
+    pub(crate) telemetry: Telemetry,
     pub(crate) certificates: Option<Arc<Certificates>>,
     pub(crate) config: ServerConfig,
 }
@@ -49,7 +53,28 @@ impl Reserved {
         let http = config.http.filter(|address| !is_shared(address));
         let http = http.map(|address| Bound::at(address, "http")).transpose()?;
         let admin = config.admin.map(|address| Bound::at(address, "admin")).transpose()?;
-        Ok(Self { grpc, http, admin, certificates, config: config.clone() })
+        let (telemetry, answering) = (Telemetry::off(), None);
+        Ok(Self { grpc, http, admin, answering, telemetry, certificates, config: config.clone() })
+    }
+
+    /// Records traces as well.
+    #[must_use]
+    pub fn with_telemetry(self, telemetry: Telemetry) -> Self {
+        Self { telemetry, ..self }
+    }
+
+    /// Has the admin listener answer from now on: that the process lives, and is not ready.
+    ///
+    /// # Errors
+    /// [`ServeError::Bind`].
+    pub fn answer_probes(&mut self) -> Result<(), ServeError> {
+        if let Some(bound) = self.admin.take() {
+            let is_encrypted = self.config.tls.as_ref().is_some_and(|tls| tls.admin);
+            let certificates = self.certificates.clone().filter(|_| is_encrypted);
+            let metrics = Arc::clone(self.telemetry.metrics());
+            self.answering = Some(Answering::start(bound.listen()?, certificates, &self.config.limits, metrics));
+        }
+        Ok(())
     }
 
     /// Whether HTTP is served where gRPC is.

@@ -10,11 +10,13 @@ use tonic_health::server::HealthReporter;
 use wisp_engine::{DrainConfig, Engine, Reloaded};
 use wisp_proto::v1::inference_service_server::InferenceServiceServer;
 
+use crate::admin::{Admin, Answering};
 use crate::embed::Inference;
 use crate::front::Front;
 use crate::listen::{Listening, Reserved};
+use crate::metrics::Listener;
 use crate::transport::{Certificates, Transport};
-use crate::{ServeError, admin, readiness, secrets};
+use crate::{ServeError, Telemetry, readiness, secrets};
 
 /// Longest time that connections are waited for in which nothing is computed any more; a client that keeps a stream open must
 /// not hold the process.
@@ -25,11 +27,11 @@ pub struct Server {
     engine: Engine,
     grpc: Listening,
     http: Option<Listening>,
-    admin: Option<Listening>,
+    admin: Option<Answering>,
+    telemetry: Telemetry,
     /// Whether HTTP is served where gRPC is.
     is_shared: bool,
     certificates: Option<Arc<Certificates>>,
-    admin_is_encrypted: bool,
     drain: DrainConfig,
     reload: Option<Reload>,
 }
@@ -49,17 +51,18 @@ impl Server {
     ///
     /// # Errors
     /// [`ServeError::Bind`].
-    pub fn listen(engine: Engine, reserved: Reserved) -> Result<Self, ServeError> {
+    pub fn listen(engine: Engine, mut reserved: Reserved) -> Result<Self, ServeError> {
+        reserved.answer_probes()?;
         let is_shared = reserved.is_shared();
-        let Reserved { grpc, http, admin, certificates, config } = reserved;
+        let Reserved { grpc, http, answering, telemetry, certificates, config, .. } = reserved;
         Ok(Self {
             engine,
             grpc: grpc.listen()?,
             http: http.map(|bound| bound.listen()).transpose()?,
-            admin: admin.map(|bound| bound.listen()).transpose()?,
+            admin: answering,
+            telemetry,
             is_shared,
             certificates,
-            admin_is_encrypted: config.tls.as_ref().is_some_and(|tls| tls.admin),
             drain: config.drain,
             reload: None,
         })
@@ -87,7 +90,7 @@ impl Server {
     /// Where metrics and probes listen, if they do; the real port when port 0 was configured.
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().map(|listening| listening.address)
+        self.admin.as_ref().map(Answering::address)
     }
 
     /// Serves until `stop` completes, then drains: the service says that it is not ready, serves on for the configured delay,
@@ -95,17 +98,29 @@ impl Server {
     ///
     /// # Errors
     /// [`ServeError`] when reflection cannot be set up.
-    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<Drained, ServeError> {
+    pub async fn run(mut self, stop: impl Future<Output = ()> + Send) -> Result<Drained, ServeError> {
+        let telemetry = std::mem::replace(&mut self.telemetry, Telemetry::off());
+        let drained = self.run_with(&telemetry, stop).await;
+        telemetry.shut_down().await;
+        drained
+    }
+
+    async fn run_with(
+        mut self,
+        telemetry: &Telemetry,
+        stop: impl Future<Output = ()> + Send,
+    ) -> Result<Drained, ServeError> {
         let (health, health_service) = tonic_health::server::health_reporter();
         // Before the first connection: whoever asks is told the truth.
         readiness::publish(&self.engine.health(), &health).await;
         let (engine, drain) = (self.engine.clone(), self.drain);
-        let (closing, draining) = (CancellationToken::new(), CancellationToken::new());
+        let closing = CancellationToken::new();
         // However this function ends, nothing goes on without it.
         let _closes = closing.clone().drop_guard();
         let secrets = secrets::follow(engine.clone(), self.certificates.clone());
         let front = Front::new(&engine, services(&engine)?.add_service(health_service));
-        let serving = self.serve(&front, &draining, &closing);
+        let admin = self.admin.as_ref().map(|answering| answering.started(&engine, self.reload.take()));
+        let serving = self.serve(&front, telemetry, &closing);
         let mut serving = std::pin::pin!(serving);
         tokio::select! {
             () = &mut serving => {}
@@ -113,7 +128,7 @@ impl Server {
             () = secrets => {}
             () = stop => {}
         }
-        draining.cancel();
+        admin.iter().for_each(Admin::draining);
         let finished = finish(&engine, &health, drain, &closing);
         tokio::select! {
             // Every connection ended by itself.
@@ -123,20 +138,19 @@ impl Server {
     }
 
     /// Every listener, until all of their connections ended.
-    async fn serve(self, front: &Front, draining: &CancellationToken, closing: &CancellationToken) {
+    async fn serve(self, front: &Front, telemetry: &Telemetry, closing: &CancellationToken) {
         let limits = self.engine.limits();
         let with_http = || front.with_http(&self.engine, crate::http_routes(&self.engine));
-        let transport = |listening: Listening, front: Front, certificates| {
-            Transport::new(listening.listener, front, certificates, limits).serve(closing.clone())
+        let transport = |listening: Listening, front: Front, name| {
+            let counts = telemetry.metrics().connections(name);
+            let certificates = self.certificates.clone();
+            let transport = Transport::new(listening.listener, front, certificates, limits, counts);
+            transport.watched_by(telemetry.watch()).serve(closing.clone())
         };
         let grpc = if self.is_shared { with_http() } else { front.clone() };
-        let grpc = transport(self.grpc, grpc, self.certificates.clone());
-        let http = self.http.map(|listening| transport(listening, with_http(), self.certificates.clone()));
-        let admin = self.admin.map(|listening| {
-            let certificates = self.certificates.clone().filter(|_| self.admin_is_encrypted);
-            let front = Front::of_admin(admin::routes(&self.engine, draining, self.reload));
-            transport(listening, front, certificates)
-        });
+        let grpc = transport(self.grpc, grpc, Listener::Grpc);
+        let http = self.http.map(|listening| transport(listening, with_http(), Listener::Http));
+        let admin = self.admin.map(|answering| answering.until(closing));
         tokio::join!(grpc, optional(http), optional(admin));
     }
 }

@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 use wisp_engine::RequestLimits;
 
 use crate::front::Front;
+use crate::metrics::ConnectionCounts;
+use crate::telemetry::Watch;
 use connection::Connection;
 use conversation::Conversations;
 pub(crate) use peer::Peer;
@@ -36,6 +38,7 @@ pub(crate) struct Transport {
     places: Arc<Semaphore>,
     limit: usize,
     handshake: Duration,
+    counts: ConnectionCounts,
 }
 
 impl Transport {
@@ -44,6 +47,7 @@ impl Transport {
         front: Front,
         certificates: Option<Arc<Certificates>>,
         limits: &RequestLimits,
+        counts: ConnectionCounts,
     ) -> Self {
         Self {
             listener,
@@ -52,7 +56,13 @@ impl Transport {
             places: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
             limit: limits.connections,
             handshake: Duration::from_millis(limits.handshake_ms),
+            counts,
         }
+    }
+
+    /// The same with requests that are watched, until their answers are sent.
+    pub(crate) fn watched_by(self, watch: &Watch) -> Self {
+        Self { conversations: Arc::new(self.conversations.watched_by(watch)), ..self }
     }
 
     /// Serves until `closing` is cancelled. Then nothing is accepted any more, every connection is told to end (GOAWAY, or
@@ -81,12 +91,15 @@ impl Transport {
     /// One beyond the limit is closed at once, so that its client tries elsewhere.
     fn open(&self, stream: TcpStream, open: &mut JoinSet<()>, closing: &CancellationToken) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            self.counts.refuse();
             tracing::warn!(limit = self.limit, "a connection is refused: server.limits.connections is reached");
             return;
         };
+        let counted = self.counts.open();
         let (conversations, closing) = (Arc::clone(&self.conversations), closing.clone());
         let (certificates, handshake) = (self.certificates.clone(), self.handshake);
         open.spawn(async move {
+            let _counted = counted;
             match establish(stream, certificates, handshake, place).await {
                 Ok((connection, peer)) => conversations.hold(connection, peer, closing).await,
                 Err(error) => tracing::debug!(%error, "a connection was not established"),

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::packages::install;
+use crate::packages::{Wanted, install};
 use crate::process::{capture, is_executable};
 use crate::progress::Step;
 
@@ -62,7 +62,8 @@ impl Source {
         if is_executable(&root.join("usr/bin/containerd")) {
             return Ok(root);
         }
-        install(&root, self.suite, self.packages, step, |unpacked| version(&unpacked.join("usr/bin")).map(drop))?;
+        let wanted = Wanted::Alone(self.packages);
+        install(&root, self.suite, &wanted, step, |unpacked| version(&unpacked.join("usr/bin")).map(drop))?;
         Ok(root)
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use wisp_model_store::Home;
+use wisp_testing::Browser;
 
 use crate::assets::{self, MODEL, ModelState};
 use crate::go_tools;
@@ -13,8 +14,8 @@ use crate::toolchain::GuestToolchain;
 use crate::tools::TOOLS;
 
 /// Free space that a build from nothing takes: programs of the development profile with their tests, Debian's compiler, the
-/// model in two formats.
-const NEEDED_BYTES: u64 = 12_000_000_000;
+/// model in two formats, a browser.
+const NEEDED_BYTES: u64 = 13_000_000_000;
 
 /// How a part stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,7 @@ fn rows(workplace: &Workplace) -> Vec<Row> {
         None => row(State::SetUpBringsIt, library.name, "not fetched; `cargo xtask setup` fetches it"),
     }));
     rows.push(go_tools(&workplace.home));
+    rows.push(browser(&workplace.home));
     rows.push(model(&workplace.home));
     rows.push(guests(&workplace.repository.built_guests()));
     rows.extend(["wisp", "embed-client"].map(|name| program(name, &workplace.repository.binary(name))));
@@ -92,6 +94,18 @@ fn go_tools(home: &Home) -> Row {
             let detail = format!("no Go, so tests with {names} are skipped; for them {}", go_tools::REMEDY);
             row(State::SetUpBringsIt, "Go programs", detail)
         }
+    }
+}
+
+/// The tests of the console look at it through a browser; the demo does without.
+fn browser(home: &Home) -> Row {
+    match Browser::below(&home.tools()).version() {
+        Some(version) => row(State::Present, "browser", format!("{version} out of Debian's packages")),
+        None => row(
+            State::SetUpBringsIt,
+            "browser",
+            "not fetched; `cargo xtask setup` fetches it where Debian's packages are",
+        ),
     }
 }
 

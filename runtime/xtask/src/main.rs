@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod assets;
+mod browser;
 mod bundle;
 mod check;
 mod containerd;

@@ -3,6 +3,7 @@
 mod apt;
 mod mirror;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -94,12 +95,34 @@ pub(crate) fn unpack(packages: &[PathBuf], into: &Path, step: &Step) -> Result<(
     Ok(())
 }
 
-/// Fetches the packages `names` of a suite and unpacks them at `root`. The folder appears only when it is complete and `check`
-/// has accepted it.
+/// Which packages are wanted.
+pub(crate) enum Wanted<'a> {
+    /// These alone; the machine has what they need.
+    Alone(&'a [&'a str]),
+    /// These and everything that they need to run, without the packages in `left_out` and what only those need.
+    WithNeeds {
+        /// What is wanted.
+        roots: &'a [&'a str],
+        /// What is not.
+        left_out: &'a [&'a str],
+    },
+}
+
+impl Wanted<'_> {
+    fn names(&self, apt: &Apt) -> Result<BTreeSet<String>> {
+        match self {
+            Self::Alone(names) => Ok(names.iter().map(|&name| name.to_owned()).collect()),
+            Self::WithNeeds { roots, left_out } => apt.closure(roots, left_out),
+        }
+    }
+}
+
+/// Fetches packages of a suite and unpacks them at `root`. The folder appears only when it is complete and `check` has accepted
+/// it.
 pub(crate) fn install(
     root: &Path,
     suite: &str,
-    names: &[&str],
+    wanted: &Wanted<'_>,
     step: &Step,
     check: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<()> {
@@ -108,7 +131,7 @@ pub(crate) fn install(
     let apt = Apt::new(&work.join("apt"), &mirror, suite, platform.architecture)?;
     step.say(&format!("package lists of {suite}"));
     apt.update(step)?;
-    let archives = apt.download(&names.iter().map(|&name| name.to_owned()).collect(), step)?;
+    let archives = apt.download(&wanted.names(&apt)?, step)?;
     let unpacked = work.join("root");
     discard(&unpacked)?;
     unpack(&archives, &unpacked, step)?;

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use wisp_model_store::Home;
 
 use crate::assets;
+use crate::browser;
 use crate::go_tools;
 use crate::guests::{self, Guest};
 use crate::process::{cargo, run_within};
@@ -68,6 +69,10 @@ pub(crate) fn prepare_tests(workplace: &Workplace) -> Result<Prepared> {
 
     let step = Step::begin("Python packages");
     let summary = python_packages::ensure(&workplace.home.tools(), &step)?;
+    step.done(&summary);
+
+    let step = Step::begin("browser");
+    let summary = browser::ensure(&workplace.home.tools(), &step)?;
     step.done(&summary);
     Ok(prepared)
 }

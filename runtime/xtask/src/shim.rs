@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 
 use crate::bundle::Profile;
-use crate::packages::{Ingredients, Platform, install};
+use crate::packages::{Ingredients, Platform, Wanted, install};
 use crate::process::{cargo, find_program, run_within};
 use crate::progress::Step;
 use crate::setup::Workplace;
@@ -45,7 +45,7 @@ impl StaticLibraries {
         if libraries.root.is_dir() {
             return Ok(libraries);
         }
-        install(&libraries.root, SUITE, &PACKAGES, step, |unpacked| {
+        install(&libraries.root, SUITE, &Wanted::Alone(&PACKAGES), step, |unpacked| {
             for library in ["libseccomp.a", "libelf.a", "libz.a"] {
                 let path = unpacked.join("usr/lib").join(platform.libraries).join(library);
                 ensure!(path.is_file(), "Debian's packages hold no {library}");

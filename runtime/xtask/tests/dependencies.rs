@@ -66,6 +66,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("oci-client", &["wisp-registry"]),
     ("candle", &["wisp-backends"]),
     ("openvino", &["wisp-backends"]),
+    // The engine tells observers; only the service makes spans of it.
+    ("opentelemetry", &["wisp-server"]),
     // The shim asks containerd for the layers of artifacts.
     ("tonic", &["wisp-proto", "wisp-server", "wisp-bench", "wisp-cli", "wisp-shim", "wisp-e2e", "wisp-example-client"]),
     // ONNX files are protocol buffers.
@@ -88,6 +90,8 @@ const CONFINED: &[(&str, &[&str])] = &[
 const CONFINED_IN_TESTS: &[(&str, &[&str])] = &[
     // A host such as others write it, which the adapter is tried out in.
     ("wasmtime", &["wisp-nn-adapter"]),
+    // A collector that takes what the program sends.
+    ("opentelemetry", &["wisp-cli"]),
 ];
 
 /// Crates that call native code or map memory, and so may hold `unsafe` blocks.

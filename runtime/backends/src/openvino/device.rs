@@ -3,7 +3,7 @@
 use openvino::{Core, DeviceType, PropertyKey};
 use wisp_core::{Combination, CombinedDevice, Device, DeviceReport, Precision};
 
-use super::nodes;
+use super::{nodes, processor};
 
 /// OpenVINO's name of a device: `CPU`, `GPU.0`, `NPU`, `HETERO:GPU.0,CPU`.
 pub(super) fn name(device: Device) -> String {
@@ -129,7 +129,7 @@ pub(super) fn precisions(core: &Core, device: Device) -> Vec<Precision> {
         .filter(|precision| match precision {
             Precision::F32 => has("FP32"),
             Precision::F16 => has("FP16"),
-            Precision::Bf16 => has("BF16"),
+            Precision::Bf16 => has("BF16") && (device != Device::Cpu || processor::has_bf16()),
             Precision::Int8 => has("INT8"),
         })
         .collect()

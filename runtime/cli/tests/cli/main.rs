@@ -3,8 +3,13 @@
 mod applications;
 mod artifacts;
 mod bench;
+mod browser;
 mod clients;
+mod collector;
+mod console;
+mod console_page;
 mod door;
+mod drain;
 mod embed;
 mod environment;
 #[cfg(target_os = "linux")]
@@ -12,10 +17,18 @@ mod faults;
 mod grpc_web;
 mod inference;
 mod libraries;
+mod logs;
 mod models;
+mod observability;
 mod pod;
+mod probes;
+mod promql;
+#[cfg(target_os = "linux")]
+mod reload;
 mod rest;
 mod run;
 mod serve;
 mod support;
 mod tenants;
+mod tls;
+mod traces;

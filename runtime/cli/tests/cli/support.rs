@@ -41,9 +41,27 @@ impl Server {
         Some(Self::start_with(&[&["--admin", "127.0.0.1:0"], arguments].concat()))
     }
 
+    /// As [`Server::start_with_admin`], with variables of the environment, and its log in a file.
+    pub(crate) fn start_logging(
+        test: &str,
+        arguments: &[&str],
+        log: &std::path::Path,
+        variables: &[(&str, &str)],
+    ) -> Option<Self> {
+        wisp_testing::RealModel::get(test)?;
+        wisp_testing::guest(test, "embedder")?;
+        let mut command = wisp();
+        command.envs(variables.iter().copied()).stderr(std::fs::File::create(log).expect("writable"));
+        Some(Self::start_command(command, &[&["--admin", "127.0.0.1:0"], arguments].concat()))
+    }
+
     fn start_with(arguments: &[&str]) -> Self {
+        Self::start_command(wisp(), arguments)
+    }
+
+    fn start_command(mut command: Command, arguments: &[&str]) -> Self {
         let http: &[&str] = if arguments.contains(&"--http") { &[] } else { &["--http", "127.0.0.1:0"] };
-        let mut child = wisp()
+        let mut child = command
             .args(["serve", "--grpc", "127.0.0.1:0"])
             .args(http)
             .args(arguments)
@@ -96,8 +114,18 @@ impl Drop for Server {
 
 /// Status line, headers and body of a GET.
 pub(crate) fn get(address: &str, path: &str) -> String {
+    send(address, &format!("GET {path} HTTP/1.1\r\n"))
+}
+
+/// Status line, headers and body of a POST of nothing.
+pub(crate) fn post(address: &str, path: &str) -> String {
+    send(address, &format!("POST {path} HTTP/1.1\r\nContent-Length: 0\r\n"))
+}
+
+/// Sends a request that lacks only the headers that every request has; returns all of the answer.
+pub(crate) fn send(address: &str, head: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("listens");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("sends");
+    write!(stream, "{head}Host: {address}\r\nConnection: close\r\n\r\n").expect("sends");
     let mut response = String::new();
     stream.read_to_string(&mut response).expect("answers");
     response

@@ -16,7 +16,7 @@ use wisp_model_store::PinnedArtifact;
 use super::base::Base;
 use super::{
     AuthConfig, BatchingConfig, Config, DeviceConfig, DrainConfig, ModelConfig, RequestLimits, ServerConfig,
-    SessionsChoice, bounds,
+    SessionsChoice, TelemetryConfig, bounds, suggest,
 };
 use access::{TenantTable, TlsTable};
 use deployment::Deployment;
@@ -40,6 +40,7 @@ struct File {
     devices: BTreeMap<Spanned<String>, DeviceTable>,
     #[serde(default)]
     tenants: BTreeMap<Spanned<String>, Spanned<TenantTable>>,
+    telemetry: Option<Spanned<TelemetryConfig>>,
 }
 
 #[derive(Deserialize)]
@@ -92,7 +93,7 @@ pub(super) fn parse(text: &str, origin: &Path, base: &Base<'_>) -> Result<Config
     };
     let file: File = toml::from_str(text).map_err(|error| {
         let span = error.span().unwrap_or(0..0);
-        located(Problem { span, message: error.message().to_owned() })
+        located(Problem { span, message: suggest::with_suggestion(error.message()) })
     })?;
     let folder = origin.parent().unwrap_or(Path::new("."));
     let mut checker = Checker { folder, base, problems: Vec::new() };
@@ -152,7 +153,15 @@ impl Checker<'_> {
         }
         let devices = file.devices.into_iter().filter_map(|(name, device)| self.device(&name, &device)).collect();
         let tenants = self.tenants(file.tenants, has_client_ca);
-        Config { server, models, deployments, devices, tenants }
+        let telemetry = file.telemetry.map(|table| self.telemetry(table)).unwrap_or_default();
+        Config { server, models, deployments, devices, tenants, telemetry }
+    }
+
+    fn telemetry(&mut self, table: Spanned<TelemetryConfig>) -> TelemetryConfig {
+        let span = table.span();
+        let telemetry = table.into_inner().relative_to(self.folder);
+        telemetry.wrong().into_iter().for_each(|message| self.note(span.clone(), message));
+        telemetry
     }
 
     fn device(&mut self, name: &Spanned<String>, table: &DeviceTable) -> Option<(Device, DeviceConfig)> {

@@ -9,7 +9,7 @@ use wisp_core::{Device, Placement};
 
 use super::{
     AuthConfig, BatchingConfig, Config, DeploymentConfig, DeviceConfig, DrainConfig, GuestLimits, InstancesChoice,
-    ModelConfig, ModelGrantConfig, RequestLimits, Scope, SessionsChoice, TenantConfig, TlsConfig,
+    ModelConfig, ModelGrantConfig, RequestLimits, Scope, SessionsChoice, TelemetryConfig, TenantConfig, TlsConfig,
 };
 
 #[derive(Serialize)]
@@ -21,6 +21,7 @@ struct Printed<'a> {
     devices: BTreeMap<String, PrintedDevice>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tenants: BTreeMap<&'a str, PrintedTenant<'a>>,
+    telemetry: &'a TelemetryConfig,
 }
 
 #[derive(Serialize)]
@@ -161,6 +162,6 @@ pub(super) fn print(config: &Config) -> String {
     });
     let tenants = tenants.collect();
     // Numbers, texts and tables of them: nothing in here that TOML cannot say.
-    toml::to_string(&Printed { server, models, deployments, devices, tenants })
+    toml::to_string(&Printed { server, models, deployments, devices, tenants, telemetry: &config.telemetry })
         .unwrap_or_else(|error| format!("# {error}\n"))
 }

@@ -128,7 +128,7 @@ fn every_mistake_is_located_and_explained() {
     for (text, message) in [
         (
             "[server]\nport = 1",
-            "etc/wisp.toml:2:1: unknown field `port`, expected one of `grpc`, `http`, `admin`, `limits`",
+            "etc/wisp.toml:2:1: unknown field `port`, expected one of `grpc`, `http`, `admin`, `tls`, `auth`, `drain`, `limits`",
         ),
         ("[server]\ngrpc = 50051", "etc/wisp.toml:2:8: invalid type: integer `50051`, expected a string"),
         (
@@ -165,7 +165,7 @@ fn every_mistake_is_located_and_explained() {
         ),
         (
             "[tenants.t]\nshare = 1",
-            "etc/wisp.toml:1:1: tenant `t` has no token_file; only `anonymous`, whoever shows no token, can do without",
+            "etc/wisp.toml:1:1: tenant `t` has neither token_file nor sans; only `anonymous`, whoever shows nothing, can do without",
         ),
         ("[tenants.anonymous]\nshare = 0", "etc/wisp.toml:1:1: tenants.anonymous.share is 0; it can be 0.001 to 1000"),
         (
@@ -326,4 +326,78 @@ fn a_pod_without_models_is_told_so_and_has_none_by_default() {
 fn outside_a_pod_an_image_is_a_path_like_any_other() {
     let text = "[deployments.d]\nguest = \"image\"\nmodels = { encoder = \"all-minilm-l6-v2\" }\n";
     assert_eq!(parse(text).expect("no file is looked for").deployments["d"].guest, "etc/image");
+}
+
+#[test]
+fn who_may_connect_is_read_and_written_as_it_was() {
+    let text = "[server.auth]\nanonymous = false\n[server.drain]\ndelay_ms = 5000\n\
+        [server.tls]\ncert = \"tls.crt\"\nkey = \"tls.key\"\nclient_ca = \"ca.crt\"\nclient_certificates = \"optional\"\n\
+        [tenants.web]\nsans = [\"spiffe://a/b\", \"web.example\"]\nscopes = [\"infer\", \"admin\"]\n";
+    let config = parse(text).expect("valid");
+    let tls = config.server.tls.clone().expect("is configured");
+    assert_eq!((tls.cert.as_path(), tls.admin), (Path::new("etc/tls.crt"), false));
+    assert_eq!(tls.client_certificates, ClientCertificates::Optional);
+    assert!(!config.server.auth.anonymous);
+    assert_eq!((config.server.drain.delay_ms, config.server.drain.timeout_ms), (5000, 30_000));
+    assert_eq!(config.tenants["web"].scopes, [Scope::Infer, Scope::Admin]);
+    assert_eq!(Config::parse(&config.to_toml(), Path::new("wisp.toml")).expect("was printed"), config);
+}
+
+#[test]
+fn mistakes_in_who_may_connect_are_located_and_explained() {
+    let tls = "[server.tls]\ncert = \"a\"\nkey = \"b\"\n";
+    for (text, message) in [
+        (
+            format!("{tls}client_certificates = \"optional\""),
+            "etc/wisp.toml:4:23: client_certificates needs client_ca, the file with the authorities that issue them",
+        ),
+        (
+            format!("{tls}[tenants.web]\nsans = [\"a\"]"),
+            "etc/wisp.toml:5:9: sans are names in clients' certificates; set client_ca under [server.tls]",
+        ),
+        (
+            format!("{tls}client_ca = \"c\"\n[tenants.a]\nsans = [\"x\"]\n[tenants.b]\nsans = [\"x\"]"),
+            "etc/wisp.toml:8:9: `x` is a name of tenant `a` already",
+        ),
+        (
+            "[server.drain]\ntimeout_ms = 86400001".to_owned(),
+            "etc/wisp.toml:1:1: server.drain.timeout_ms is 86400001; it can be 0 to 86400000",
+        ),
+        (
+            "[server]\ngprc = \"127.0.0.1:1\"".to_owned(),
+            "etc/wisp.toml:2:1: unknown field `gprc`, expected one of `grpc`, `http`, `admin`, `tls`, `auth`, `drain`, \
+             `limits`; did you mean `grpc`?",
+        ),
+    ] {
+        assert_eq!(parse(&text).expect_err(&text).to_string(), message, "{text}");
+    }
+}
+
+#[test]
+fn telemetry_is_bounded_printed_and_read_back() {
+    let text = r#"
+        [telemetry]
+        otlp = "https://collector:4317"
+        ca_file = "ca.pem"
+        sample_ratio = 0.1
+        service_name = "edge"
+        resource = { "deployment.environment.name" = "production" }
+    "#;
+    let config = parse(text).expect("valid");
+    assert_eq!(config.telemetry.ca_file.as_deref(), Some(Path::new("etc/ca.pem")));
+    assert_eq!((config.telemetry.sample_ratio, config.telemetry.service_name.as_str()), (0.1, "edge"));
+    let printed = config.to_toml().replace("etc/", "");
+    assert_eq!(parse(&printed).expect("valid"), config);
+    for (table, expected) in [
+        ("otlp = \"collector:4317\"", "telemetry.otlp `collector:4317` has no http:// or https://"),
+        ("otlp = \"https://c:4317\"", "name its certificates with telemetry.ca_file"),
+        ("sample_ratio = 1.5", "telemetry.sample_ratio is 1.5; it can be 0 to 1"),
+        ("queued_spans = 0", "telemetry.queued_spans is 0; it can be 512 to 1000000"),
+        ("service_name = \"\"", "telemetry.service_name must have 1 to 256 characters"),
+        ("resource = { \"service.name\" = \"x\" }", "write it as telemetry.service_name"),
+        ("sampling = 1", "unknown field `sampling`"),
+    ] {
+        let error = parse(&format!("[telemetry]\n{table}\n")).expect_err(table);
+        assert!(error.starts_with("etc/wisp.toml:") && error.contains(expected), "{error}");
+    }
 }

@@ -9,9 +9,10 @@ use wisp_scheduler::{Caller, Lane, Origin, Tenant};
 
 use super::Engine;
 use super::generation::Generation;
-use crate::EngineError;
 use crate::deployment::Deployment;
+use crate::metrics::Leaving;
 use crate::routes::Routes;
+use crate::{EngineError, Method, trace};
 
 /// A request to an application.
 #[derive(Debug)]
@@ -43,16 +44,24 @@ impl Engine {
         let metrics = &self.shared.metrics;
         let generation = self.shared.generation();
         let path = request.request.uri().path();
+        trace::asked(Method::Http, 1);
         let Some(name) = generation.routes.find(path) else {
             let error = EngineError::NoApplication { path: path.chars().take(128).collect() };
-            metrics.failed(None, &error);
+            metrics.failed(None, Method::Http, &error);
+            trace::failed(&error);
             return Err(error);
         };
         let deployment = generation.deployment(Some(name))?;
+        trace::answers(&deployment.name);
+        let leaving = Leaving::new(metrics, &deployment.metrics, Method::Http, None);
         let answer = self.http_with(&generation, deployment, request).await;
+        leaving.answered();
         match &answer {
             Ok(_) => metrics.answered_http(&deployment.metrics),
-            Err(error) => metrics.failed_http(&deployment.metrics, error),
+            Err(error) => {
+                metrics.failed(Some(&deployment.metrics), Method::Http, error);
+                trace::failed(error);
+            }
         }
         answer
     }

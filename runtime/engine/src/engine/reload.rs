@@ -75,7 +75,7 @@ fn compare(before: &Config, next: &Config) -> Reloaded {
         let models = || new.models.values().map(|grant| &grant.model);
         old != new || models().any(|model| before.models.get(model) != next.models.get(model))
     };
-    let tables = [("server", before.server != next.server)];
+    let tables = [("server", before.server != next.server), ("telemetry", before.telemetry != next.telemetry)];
     Reloaded {
         added: next.deployments.keys().filter(|name| !before.deployments.contains_key(*name)).cloned().collect(),
         removed: before.deployments.keys().filter(|name| !next.deployments.contains_key(*name)).cloned().collect(),

@@ -8,7 +8,9 @@ use super::Engine;
 use super::text::prompt_of;
 use crate::prompts::prompted;
 use crate::request::check_texts;
-use crate::{EmbedRequest, EngineError, InputError, PlacementReport, Prompt, RequestLimits, RequestTimes};
+use crate::{
+    EmbedRequest, EngineError, InputError, Method, PlacementReport, Prompt, RequestLimits, RequestTimes, trace,
+};
 
 /// A request to rank documents.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +35,8 @@ pub struct RerankRequest {
     pub lane: Lane,
     /// Whose share it is served from; `None` for requests that show no identity.
     pub tenant: Option<Tenant>,
+    /// What it is counted as.
+    pub method: Method,
 }
 
 /// The answer to a [`RerankRequest`].
@@ -67,7 +71,11 @@ impl Engine {
     pub async fn rerank(&self, request: RerankRequest) -> Result<RerankResponse, EngineError> {
         let shared = &*self.shared;
         let RerankRequest { deployment, query, documents, truncate, top, deadline, lane, tenant, .. } = request;
-        check(&query, &documents, &shared.limits).inspect_err(|error| shared.metrics.failed(None, error))?;
+        let method = request.method;
+        check(&query, &documents, &shared.limits).inspect_err(|error| {
+            shared.metrics.failed(None, method, error);
+            trace::failed(error);
+        })?;
         let generation = shared.generation();
         let model = generation.text_model(generation.deployment(deployment.as_deref())?);
         let before_query = prompt_of(model, &request.query_prompt)?;
@@ -84,6 +92,7 @@ impl Engine {
                 deadline,
                 lane,
                 tenant,
+                method,
             })
             .await?;
         Ok(RerankResponse {

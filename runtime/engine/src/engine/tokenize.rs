@@ -4,10 +4,12 @@ use wisp_host::{Token, TokenizerError};
 use wisp_scheduler::{Lane, Tenant};
 
 use super::Engine;
+use super::generation::Generation;
 use super::text::prompt_of;
+use crate::deployment::Deployment;
 use crate::prompts::prompted;
 use crate::request::check_tokens;
-use crate::{EngineError, InputError, Prompt};
+use crate::{EngineError, InputError, Method, Prompt, trace};
 
 /// A request for the tokens of texts.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub struct TokenizeRequest {
     pub add_special_tokens: bool,
     /// Whose share it is served from; `None` for requests that show no identity.
     pub tenant: Option<Tenant>,
+    /// What it is counted as.
+    pub method: Method,
 }
 
 /// The answer to a [`TokenizeRequest`].
@@ -46,6 +50,8 @@ pub struct DecodeRequest {
     pub skip_special_tokens: bool,
     /// Whose share it is served from; `None` for requests that show no identity.
     pub tenant: Option<Tenant>,
+    /// What it is counted as.
+    pub method: Method,
 }
 
 impl Engine {
@@ -54,9 +60,20 @@ impl Engine {
     /// # Errors
     /// [`EngineError`]; [`InputError::NoTokenizer`] for a deployment whose models have none.
     pub async fn tokenize(&self, request: TokenizeRequest) -> Result<TokenizedTexts, EngineError> {
+        let (generation, method) = (self.shared.generation(), request.method);
+        trace::asked(method, request.texts.len());
+        let deployment = self.found(&generation, request.deployment.as_deref(), method)?;
+        let answer = self.tokenize_with(&generation, deployment, request).await;
+        self.counted(deployment, method, answer)
+    }
+
+    async fn tokenize_with(
+        &self,
+        generation: &Generation,
+        deployment: &Deployment,
+        request: TokenizeRequest,
+    ) -> Result<TokenizedTexts, EngineError> {
         let shared = &*self.shared;
-        let generation = shared.generation();
-        let deployment = generation.deployment(request.deployment.as_deref())?;
         let tenant = request.tenant.as_ref().unwrap_or(generation.tenants.anonymous());
         let _permit = self.admit(Lane::Interactive, tenant)?;
         let (count, limits) = (request.texts.len(), &shared.limits);
@@ -82,9 +99,20 @@ impl Engine {
     /// # Errors
     /// As [`Engine::tokenize`]; [`InputError::UnknownToken`] for an id beyond the vocabulary.
     pub async fn decode(&self, request: DecodeRequest) -> Result<Vec<String>, EngineError> {
+        let (generation, method) = (self.shared.generation(), request.method);
+        trace::asked(method, request.rows.len());
+        let deployment = self.found(&generation, request.deployment.as_deref(), method)?;
+        let answer = self.decode_with(&generation, deployment, request).await;
+        self.counted(deployment, method, answer)
+    }
+
+    async fn decode_with(
+        &self,
+        generation: &Generation,
+        deployment: &Deployment,
+        request: DecodeRequest,
+    ) -> Result<Vec<String>, EngineError> {
         let shared = &*self.shared;
-        let generation = shared.generation();
-        let deployment = generation.deployment(request.deployment.as_deref())?;
         let tenant = request.tenant.as_ref().unwrap_or(generation.tenants.anonymous());
         let _permit = self.admit(Lane::Interactive, tenant)?;
         let model = generation.require_text_model(deployment)?;
@@ -94,7 +122,40 @@ impl Engine {
         check_tokens(&request.rows, &shared.limits)?;
         model.check_ids(&request.rows)?;
         let decoded = model.granted.decode(request.rows, request.skip_special_tokens).await;
-        Ok(had(decoded, &deployment.name)?)
+        had(decoded, &deployment.name)
+    }
+
+    /// The deployment that is asked; a request that asks for none there is counted as well.
+    fn found<'g>(
+        &self,
+        generation: &'g Generation,
+        name: Option<&str>,
+        method: Method,
+    ) -> Result<&'g Deployment, EngineError> {
+        let found = generation.deployment(name).inspect_err(|error| {
+            self.shared.metrics.failed(None, method, error);
+            trace::failed(error);
+        })?;
+        trace::answers(&found.name);
+        Ok(found)
+    }
+
+    /// An answer, counted.
+    fn counted<T>(
+        &self,
+        deployment: &Deployment,
+        method: Method,
+        answer: Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let metrics = &self.shared.metrics;
+        match &answer {
+            Ok(_) => metrics.answered_without_guest(&deployment.metrics, method),
+            Err(error) => {
+                metrics.failed(Some(&deployment.metrics), method, error);
+                trace::failed(error);
+            }
+        }
+        answer
     }
 }
 

@@ -4,6 +4,7 @@ use wisp_core::{Backend, Device, Placement, Precision, Session};
 use wisp_model_store::{GoldenAnswers, GoldenSpec, Manifest, ModelFile};
 
 use super::ProvenFile;
+use super::candidate::CandidateReport;
 use super::loader::{Loader, Subject};
 use super::subject::LateSubject;
 use crate::config::PrecisionChoice;
@@ -21,6 +22,8 @@ pub(crate) struct Chosen {
     device_name: String,
     /// Why this one, in a sentence.
     pub(crate) reason: String,
+    /// This one, and what it was chosen from.
+    pub(crate) candidates: Vec<CandidateReport>,
 }
 
 impl Chosen {
@@ -62,6 +65,18 @@ struct Tried<'m> {
     candidate: Candidate<'m>,
     outcome: Outcome,
     session: Option<Box<dyn Session>>,
+}
+
+impl Tried<'_> {
+    /// What is said about it; which one is chosen is not known yet.
+    fn report(&self) -> CandidateReport {
+        let (precision, file) = (self.candidate.precision, self.candidate.file.path.clone());
+        let (speed, refused) = match &self.outcome {
+            Outcome::Proven(proof) => (proof.speed, None),
+            Outcome::Refused { reason } => (None, Some(reason.clone())),
+        };
+        CandidateReport { precision, file, speed, refused, is_chosen: false }
+    }
 }
 
 impl std::fmt::Display for Candidate<'_> {
@@ -282,6 +297,7 @@ impl<'a> Place<'a> {
     /// The fastest of what is proven, open and warm.
     fn choose(&self, tried: Vec<Tried<'_>>, choice: PrecisionChoice) -> Result<Chosen, String> {
         let reason = explain(&tried, choice);
+        let mut candidates: Vec<_> = tried.iter().map(Tried::report).collect();
         let mut best: Vec<Tried<'_>> =
             tried.into_iter().filter(|tried| matches!(tried.outcome, Outcome::Proven(_))).collect();
         best.sort_by(|a, b| cost(a).total_cmp(&cost(b)));
@@ -300,7 +316,10 @@ impl<'a> Place<'a> {
             }
         };
         let (file, placement) = (candidate.file.clone(), self.placement);
-        Ok(Chosen { session, file, placement, proof, device_name: self.device_name.clone(), reason })
+        for report in &mut candidates {
+            report.is_chosen = (report.precision, report.file.as_str()) == (candidate.precision, file.path.as_str());
+        }
+        Ok(Chosen { session, file, placement, proof, device_name: self.device_name.clone(), reason, candidates })
     }
 
     fn open(&self, candidate: Candidate<'_>) -> Result<Box<dyn Session>, String> {

@@ -3,11 +3,16 @@
 use std::sync::Arc;
 
 use http::uri::Scheme;
+use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+use wisp_scheduler::observe::{self, SpanIds};
 
 use crate::account::Account;
 use crate::{Grants, HttpGrant};
+
+const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
 
 /// What the requests of one instance are checked against.
 pub(crate) struct OutgoingHttp {
@@ -44,11 +49,12 @@ impl OutgoingHttp {
 impl WasiHttpHooks for OutgoingHttp {
     fn send_request(
         &mut self,
-        request: http::Request<WasiBody>,
+        mut request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
         let checked = self.check(request.uri());
+        continue_trace(request.headers_mut());
         Box::new(async move {
             checked?;
             let (response, moved) = wasmtime_wasi_http::default_send_request(request, options).await?;
@@ -56,4 +62,21 @@ impl WasiHttpHooks for OutgoingHttp {
             Ok((response.map(BodyExt::boxed_unsync), moved))
         })
     }
+}
+
+/// Tells who is asked next which trace the request belongs to, where it is sampled and the guest says nothing of it itself.
+/// Source: W3C Trace Context.
+fn continue_trace(headers: &mut HeaderMap) {
+    if headers.contains_key(TRACEPARENT) {
+        return;
+    }
+    observe::tell(|observer| {
+        let SpanIds { trace, span } = observer.ids();
+        if let Ok(value) = HeaderValue::from_str(&format!("00-{trace:032x}-{span:016x}-01")) {
+            headers.insert(TRACEPARENT, value);
+        }
+        if let Some(state) = observer.trace_state().and_then(|state| HeaderValue::from_str(&state).ok()) {
+            headers.insert(TRACESTATE, state);
+        }
+    });
 }

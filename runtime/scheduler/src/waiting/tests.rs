@@ -26,7 +26,8 @@ impl Desk {
         let shape = Shape { rows, length, tokens: rows * length, has_rows: true, kin: vec![] };
         let deadline = deadline_ms.map(|ms| self.now + Duration::from_millis(ms));
         let work_us = COST.beyond_fixed(proven().size(rows, rows * length, length));
-        let ask = Ask { id: self.next_id, inputs: vec![], shape, caller: caller.clone(), deadline, work_us };
+        let ask =
+            Ask { id: self.next_id, inputs: vec![], shape, caller: caller.clone(), observer: None, deadline, work_us };
         self.next_id += 1;
         let job = Arc::new(Job::new(ask, self.now, oneshot::channel().0));
         self.waiting.push(Arc::clone(&job));

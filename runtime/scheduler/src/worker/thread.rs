@@ -10,6 +10,7 @@ use crate::ScheduleError;
 use crate::cost::microseconds;
 use crate::inference::Runner;
 use crate::job::Part;
+use crate::observe::tell_batch;
 use crate::policy::close_at;
 use crate::shared::{Shared, WorkerPlace};
 use crate::waiting::Formed;
@@ -145,7 +146,8 @@ impl Worker {
         let length = parts.iter().map(|part| part.job.shape.length).max().unwrap_or(1);
         let expected_us = self.shared.cost().of(self.runner.size(parts, length));
         let slot = &self.shared.slots[self.index].slot;
-        if !slot.start(self.generation, parts, Instant::now(), microseconds(expected_us)) {
+        let started_at = Instant::now();
+        if !slot.start(self.generation, parts, started_at, microseconds(expected_us)) {
             return Err(Interrupted::Unwanted);
         }
         // Sessions are caught where they panic; this is for everything around them, so that no batch can end its thread.
@@ -156,12 +158,14 @@ impl Worker {
         if !slot.end(self.generation) {
             return Err(Interrupted::Replaced);
         }
+        let ran = result.as_ref().map(|done| &done.ran).map_err(|error| (started_at, error));
+        let batch = tell_batch(&self.shared, parts, ran);
         let done = result.map_err(Interrupted::Failed)?;
         self.shared.observe(done.size, done.ran.infer);
         self.shared.metrics.ran(parts, &done.ran);
         self.shared.records.add(parts, &done.ran);
         for (part, outputs) in parts.iter().zip(done.outputs) {
-            part.job.deliver(&self.shared.model, part.rows.len(), outputs, &done.ran);
+            part.job.deliver(&self.shared.model, part.rows.len(), outputs, &done.ran, batch.as_ref());
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! `Rerank`: documents by their distance to a query.
 
-use wisp_engine::{Engine, Prompt, RerankRequest};
+use wisp_engine::{Engine, Method, Prompt, RerankRequest};
 use wisp_proto::v1;
 
 use super::caller::Caller;
@@ -33,6 +33,7 @@ pub(super) async fn rerank(
         deadline: caller.deadline,
         lane: request::lane(message.priority)?,
         tenant: Some(caller.tenant.clone()),
+        method: Method::Rerank,
     };
     let response = engine.rerank(request).await?;
     let ranked = |ranked: &wisp_engine::Ranked| v1::RankedDocument {

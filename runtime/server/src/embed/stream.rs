@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_stream::Stream;
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt;
-use wisp_engine::{Engine, EngineError};
+use wisp_engine::{Engine, EngineError, Method};
 use wisp_proto::v1;
 
 use super::answer::nanoseconds;
@@ -48,7 +48,7 @@ pub(super) fn answer(engine: Engine, caller: Caller, messages: Streaming<v1::Emb
     let answer = move |message| -> Answering {
         let (engine, caller) = (engine.clone(), caller.clone());
         Box::pin(async move {
-            match embed_message(&engine, &caller, message).await {
+            match embed_message(&engine, &caller, Method::EmbedStream, message).await {
                 Ok(response) => Ok(outcome(v1::embed_stream_response::Outcome::Response(response))),
                 Err(refusal) => in_place(refusal, caller.deadline),
             }

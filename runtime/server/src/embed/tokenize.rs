@@ -1,6 +1,6 @@
 //! `Tokenize` and `Decode`: texts to tokens, and back.
 
-use wisp_engine::{DecodeRequest, Engine, EngineError, Prompt, Token, TokenizeRequest};
+use wisp_engine::{DecodeRequest, Engine, EngineError, Method, Prompt, Token, TokenizeRequest};
 use wisp_proto::v1;
 
 use super::caller::Caller;
@@ -19,6 +19,7 @@ pub(super) async fn tokenize(
         prompt: Prompt::named(Some(message.prompt_name.unwrap_or_default())),
         add_special_tokens: message.add_special_tokens.unwrap_or(true),
         tenant: Some(caller.tenant.clone()),
+        method: Method::Tokenize,
     };
     let tokenized = engine.tokenize(request).await?;
     Ok(v1::TokenizeResponse {
@@ -38,6 +39,7 @@ pub(super) async fn decode(
         rows: request::rows(message.tokens),
         skip_special_tokens: message.skip_special_tokens.unwrap_or(true),
         tenant: Some(caller.tenant.clone()),
+        method: Method::Decode,
     };
     Ok(v1::DecodeResponse { texts: engine.decode(request).await? })
 }

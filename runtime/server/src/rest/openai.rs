@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wisp_engine::{EmbedRequest, EmbedResponse, EngineError, GuestKind, Prompt};
+use wisp_engine::{EmbedRequest, EmbedResponse, EngineError, GuestKind, Method, Prompt};
 
 use super::Rest;
 use super::body::Body;
@@ -119,7 +119,7 @@ pub(super) async fn embeddings(
 ) -> Result<Response, Refused<OpenAi>> {
     let characters = message.input.characters();
     let format = message.encoding_format.unwrap_or_default();
-    let request = EmbedRequest { tenant: Some(caller.tenant.clone()), ..request(message) };
+    let request = EmbedRequest { tenant: Some(caller.tenant.clone()), method: Method::Openai, ..request(message) };
     let model = rest.engine.embedder(request.deployment.as_deref()).map_err(|error| caller.refuse(&rest, error))?;
     let answered = rest.engine.embed(request).await.map_err(|error| caller.refuse(&rest, error))?;
     let tokens = answered.token_counts.iter().map(|&tokens| u64::from(tokens)).sum();

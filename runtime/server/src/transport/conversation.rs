@@ -11,14 +11,19 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio_util::sync::CancellationToken;
 use wisp_engine::RequestLimits;
+use wisp_engine::observe::{observed, observed_now};
 
 use super::Peer;
 use super::connection::Connection;
 use crate::front::Front;
+use crate::telemetry::{Watch, Watched};
 
 /// How connections of a listener are conversed with.
+#[derive(Clone)]
 pub(super) struct Conversations {
     front: Front,
+    /// Watches the requests, on listeners that clients use.
+    watch: Option<Watch>,
     builder: Builder<TokioExecutor>,
     /// After which a connection is told to end; `None` for never.
     age: Option<Duration>,
@@ -30,16 +35,25 @@ impl Conversations {
     pub(super) fn new(front: Front, limits: &RequestLimits) -> Self {
         let age = Some(limits.connection_age_ms).filter(|&age| age > 0).map(Duration::from_millis);
         let age_grace = Duration::from_millis(limits.connection_age_grace_ms);
-        Self { front, builder: builder(limits), age, age_grace }
+        Self { front, watch: None, builder: builder(limits), age, age_grace }
+    }
+
+    /// The same with requests that are watched.
+    pub(super) fn watched_by(&self, watch: &Watch) -> Self {
+        Self { watch: Some(watch.clone()), ..self.clone() }
     }
 
     /// Serves a connection to its end.
     pub(super) async fn hold(&self, connection: Connection, peer: Peer, closing: CancellationToken) {
-        let front = self.front.clone();
+        let (front, watch) = (self.front.clone(), self.watch.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer.clone());
-            let answer = front.answer(request);
-            async move { Ok::<_, Infallible>(answer.await) }
+            let watched = watch.as_ref().map_or_else(Watched::by_nobody, |watch| watch.begin(&request));
+            let answer = observed_now(watched.observer(), || front.answer(request));
+            async move {
+                let response = observed(watched.observer(), answer).await;
+                Ok::<_, Infallible>(watched.answered(response))
+            }
         });
         let conversation = self.builder.serve_connection(TokioIo::new(connection), service);
         let mut conversation = std::pin::pin!(conversation);

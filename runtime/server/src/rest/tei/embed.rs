@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use wisp_engine::Prompt;
+use wisp_engine::{Method, Prompt};
 
 use super::options::{TruncationDirection, check_direction};
 use crate::rest::Rest;
@@ -55,6 +55,7 @@ pub(in crate::rest) async fn embed(
     request.options.truncate = message.truncate.unwrap_or(request.options.truncate);
     request.options.dimensions = message.dimensions;
     request.tenant = Some(caller.tenant.clone());
+    request.method = Method::Tei;
     let answered = rest.engine.embed(request).await.map_err(|error| caller.refuse(&rest, error))?;
     let tokens = answered.token_counts.iter().map(|&tokens| u64::from(tokens)).sum();
     let timed = Timed { times: &answered.times, placement: answered.placement.as_ref(), characters, tokens };

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wisp_engine::{Prompt, RerankResponse};
+use wisp_engine::{Method, Prompt, RerankResponse};
 
 use super::options::{TruncationDirection, check_direction};
 use crate::embed::rerank::{DOCUMENT_PROMPTS, QUERY_PROMPTS};
@@ -139,7 +139,7 @@ async fn compare(
 ) -> Result<(usize, RerankResponse), Refused<Tei>> {
     let texts = std::iter::once(&request.query).chain(&request.documents);
     let characters = texts.map(|text| text.chars().count()).sum();
-    let request = wisp_engine::RerankRequest { tenant: Some(caller.tenant.clone()), ..request };
+    let request = wisp_engine::RerankRequest { tenant: Some(caller.tenant.clone()), method: Method::Tei, ..request };
     let answered = rest.engine.rerank(request).await.map_err(|error| caller.refuse(rest, error))?;
     Ok((characters, answered))
 }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wisp_engine::{Prompt, Token};
+use wisp_engine::{Method, Prompt, Token};
 
 use crate::rest::Rest;
 use crate::rest::body::Body;
@@ -67,6 +67,7 @@ pub(in crate::rest) async fn tokenize(
         prompt: Prompt::named(Some(message.prompt_name.unwrap_or_default())),
         add_special_tokens: message.add_special_tokens.unwrap_or(true),
         tenant: Some(caller.tenant.clone()),
+        method: Method::Tei,
     };
     let tokenized = rest.engine.tokenize(request).await.map_err(|error| caller.refuse(&rest, error))?;
     let texts = tokenized.texts.iter().zip(tokenized.tokens);
@@ -85,6 +86,7 @@ pub(in crate::rest) async fn decode(
         rows: message.ids.0,
         skip_special_tokens: message.skip_special_tokens.unwrap_or(true),
         tenant: Some(caller.tenant.clone()),
+        method: Method::Tei,
     };
     let texts = rest.engine.decode(request).await.map_err(|error| caller.refuse(&rest, error))?;
     Ok(Json(texts))

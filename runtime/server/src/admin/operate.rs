@@ -1,0 +1,48 @@
+//! What operators do over the admin listener, and who may.
+
+use axum::extract::State;
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tonic::Code;
+use wisp_engine::{Engine, Reloaded};
+
+use super::{Admin, probes};
+use crate::identity;
+
+/// Reads the configuration again and puts it into service; answers when that is done, with what changed or why nothing did.
+pub(super) async fn reload(State(admin): State<Admin>, request: Parts) -> Response {
+    let Some(serving) = admin.shared.serving.get() else { return probes::startup(&admin.phase()).into_response() };
+    if let Err(refusal) = may_administer(&serving.engine, &request) {
+        return refusal;
+    }
+    let Some(reload) = serving.reload.clone() else {
+        return (StatusCode::NOT_IMPLEMENTED, "this server's configuration cannot change\n").into_response();
+    };
+    match tokio::task::spawn_blocking(move || reload()).await {
+        Ok(Ok(Reloaded { added, removed, changed, ignored })) => {
+            let told = [("added", added), ("removed", removed), ("changed", changed)];
+            let told = told.map(|(what, names)| format!("{what}: {}\n", names.join(", "))).concat();
+            let restart =
+                if ignored.is_empty() { String::new() } else { format!("after a restart: {}\n", ignored.join(", ")) };
+            (StatusCode::OK, told + &restart).into_response()
+        }
+        Ok(Err(reason)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{reason}\n")).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+/// Whoever reaches this listener may, unless somebody was given the scope: then it is for them.
+pub(crate) fn may_administer(engine: &Engine, request: &Parts) -> Result<(), Response> {
+    if !engine.has_administrator() {
+        return Ok(());
+    }
+    let checked = identity::administrator(engine, &request.headers, &request.extensions);
+    checked.map(drop).map_err(|status| match status.code() {
+        Code::Unauthenticated => {
+            let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+            (StatusCode::UNAUTHORIZED, challenge, format!("{}\n", status.message())).into_response()
+        }
+        _ => (StatusCode::FORBIDDEN, format!("{}\n", status.message())).into_response(),
+    })
+}
