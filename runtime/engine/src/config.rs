@@ -68,6 +68,8 @@ pub struct ServerConfig {
     pub auth: AuthConfig,
     /// How the service stops.
     pub drain: DrainConfig,
+    /// Whether clients may send tensors to a model by its name, without a guest. Off, only deployments answer.
+    pub bare_models: bool,
     /// Bounds of requests.
     pub limits: RequestLimits,
 }
@@ -227,6 +229,7 @@ impl Default for ServerConfig {
             tls: None,
             auth: AuthConfig::default(),
             drain: DrainConfig::default(),
+            bare_models: true,
             limits: RequestLimits::default(),
         }
     }

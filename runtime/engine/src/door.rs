@@ -9,22 +9,25 @@ use wisp_host::GrantedModel;
 use wisp_scheduler::{Admission, ScheduleError, Tenant};
 
 use crate::deployment::Deployment;
+use crate::endpoint::{Endpoints, LIMIT_WITHOUT_GUEST};
 
 /// What every request needs, whichever deployment it names.
 pub(crate) struct Door {
-    /// The models that deployments are granted, each once; empty when a deployment needs none, and so never waits.
+    /// The models that deployments are granted or that clients use by themselves, each once; empty when a deployment needs none,
+    /// and so never waits.
     models: Vec<Arc<GrantedModel>>,
-    /// The longest that any deployment may take.
+    /// The longest that any request may take.
     longest: Duration,
 }
 
 impl Door {
-    pub(crate) fn before(deployments: &BTreeMap<String, Deployment>) -> Self {
-        let longest = deployments.values().map(|deployment| deployment.limits.wall).max().unwrap_or_default();
+    pub(crate) fn before(deployments: &BTreeMap<String, Deployment>, endpoints: &Endpoints) -> Self {
+        let walls = deployments.values().map(|deployment| deployment.limits.wall);
+        let longest = walls.chain(endpoints.models().map(|_| LIMIT_WITHOUT_GUEST)).max().unwrap_or_default();
         let mut models: Vec<Arc<GrantedModel>> = Vec::new();
         if deployments.values().all(|deployment| deployment.grants.iter().next().is_some()) {
             let granted = deployments.values().flat_map(|deployment| deployment.grants.iter());
-            for (_, model) in granted {
+            for model in granted.map(|(_, model)| model).chain(endpoints.models()) {
                 if !models.iter().any(|known| Arc::ptr_eq(known, model)) {
                     models.push(Arc::clone(model));
                 }

@@ -3,6 +3,7 @@
 mod describe;
 mod generation;
 mod http;
+mod infer;
 mod reload;
 mod rerank;
 mod text;
@@ -251,10 +252,15 @@ impl Engine {
         self.shared.generation().reports.clone()
     }
 
-    /// Whether each deployment can answer now: the first of its models that is out of service, and why.
+    /// Whether each deployment can answer now: the first of its models that is out of service, and why. Where there is no
+    /// deployment, models answer by themselves, and it is told of each of them.
     #[must_use]
     pub fn health(&self) -> Vec<DeploymentHealth> {
-        self.shared.generation().deployments.values().map(Deployment::health).collect()
+        let generation = self.shared.generation();
+        if generation.deployments.is_empty() {
+            return generation.endpoints.health().collect();
+        }
+        generation.deployments.values().map(Deployment::health).collect()
     }
 
     /// Whether new requests are refused, because the engine shuts down.

@@ -9,7 +9,7 @@ use wisp_model_store::StoreError;
 use wisp_scheduler::ScheduleError;
 
 use crate::room::{self, ModelNeed};
-use crate::{InputError, RefusalStage, TrustError};
+use crate::{InputError, RefusalStage, TextError, TrustError};
 
 /// When a caller that found every place taken may try again: requests take some ten milliseconds.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
@@ -155,6 +155,17 @@ pub enum EngineError {
         /// What there is.
         available: String,
     },
+    /// Nothing of this name takes tensors.
+    #[error("model `{name}` does not exist; there is {available}")]
+    UnknownEndpoint {
+        /// The name as given.
+        name: String,
+        /// What there is.
+        available: String,
+    },
+    /// The inputs do not fit.
+    #[error(transparent)]
+    Input(InputError),
     /// The request has no text.
     #[error("the request has no texts; send at least one")]
     NoTexts,
@@ -182,9 +193,9 @@ pub enum EngineError {
         /// The bound.
         limit: usize,
     },
-    /// Something else is wrong with an input.
+    /// Something else is wrong with texts, token ids or prompts.
     #[error(transparent)]
-    Input(#[from] InputError),
+    Text(#[from] TextError),
     /// No application answers this path.
     #[error("no application answers {path}; see `route` under [deployments.NAME]")]
     NoApplication {
@@ -205,6 +216,9 @@ pub enum EngineError {
     /// No permit.
     #[error(transparent)]
     Admission(ScheduleError),
+    /// A model that was asked without a guest did not answer.
+    #[error(transparent)]
+    Inference(ScheduleError),
     /// The guest gave no result.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -239,8 +253,10 @@ impl EngineError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Call(CallError::Overloaded { retry_after, .. }) => Some(*retry_after),
-            Self::Admission(ScheduleError::Overloaded { wait, .. }) => Some(*wait),
+            Self::Admission(ScheduleError::Overloaded { wait, .. })
+            | Self::Inference(ScheduleError::Overloaded { wait, .. }) => Some(*wait),
             Self::Admission(ScheduleError::Full { .. } | ScheduleError::Quota { .. })
+            | Self::Inference(ScheduleError::Full { .. })
             | Self::Instances { .. }
             | Self::Call(CallError::Instances { .. }) => Some(RETRY_AFTER),
             _ => None,
@@ -251,13 +267,16 @@ impl EngineError {
 impl Kinded for EngineError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::UnknownDeployment { .. } | Self::NoApplication { .. } => ErrorKind::NotFound,
+            Self::UnknownDeployment { .. } | Self::UnknownEndpoint { .. } | Self::NoApplication { .. } => {
+                ErrorKind::NotFound
+            }
+            Self::Input(error) => error.kind(),
             Self::Instances { .. } => ErrorKind::ResourceExhausted,
             Self::AmbiguousDeployment { .. } | Self::NoTexts | Self::EmptyText { .. } => ErrorKind::InvalidArgument,
             Self::TooManyTexts { .. } | Self::TextTooLong { .. } => ErrorKind::TooLarge,
-            Self::Input(error) => error.kind(),
+            Self::Text(error) => error.kind(),
             Self::Draining => ErrorKind::Unavailable,
-            Self::Admission(error) => error.kind(),
+            Self::Admission(error) | Self::Inference(error) => error.kind(),
             Self::Call(error) => error.kind(),
         }
     }

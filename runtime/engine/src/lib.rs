@@ -27,11 +27,12 @@ mod cgroup;
 mod config;
 mod deployment;
 mod door;
+mod endpoint;
 mod engine;
 mod error;
 mod estimate;
 mod import;
-mod input_error;
+mod infer;
 mod instances;
 mod libraries;
 mod metrics;
@@ -45,6 +46,7 @@ mod request;
 mod room;
 mod routes;
 mod tenants;
+mod text_error;
 mod trace;
 mod trust;
 
@@ -56,13 +58,14 @@ pub use config::{
     RequestLimits, Scope, ServerConfig, SessionsChoice, TelemetryConfig, TenantConfig, TlsConfig, TrustConfig,
 };
 pub use deployment::{DeploymentHealth, DeploymentInfo};
+pub use endpoint::{EMBEDDINGS_OUTPUT, Endpoint, EndpointKind, TEXTS_INPUT, TOKEN_COUNTS_OUTPUT};
 pub use engine::{
     DecodeRequest, EmbedderFacts, Engine, HttpRequest, Ranked, Reloaded, RerankRequest, RerankResponse, TextModelFacts,
     TokenizeRequest, TokenizedTexts,
 };
 pub use error::{EngineError, StartError};
 pub use import::{ImportError, ImportRequest, Imported, import};
-pub use input_error::InputError;
+pub use infer::{InferRequest, InferResponse, InferTensor, InputError, ValueSpec, ValueType, Values};
 pub use libraries::{devices, is_bundled, probe_backend, use_probe_program};
 pub use metrics::{Method, RefusalStage};
 pub use model::{CandidateReport, ModelInfo, ProvenFile, Warmed, prove_model, warm_model};
@@ -77,10 +80,11 @@ pub use proof::{Proof, ProofError, SideBySide, proofs};
 pub use request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
 pub use room::ModelNeed;
 pub use tenants::{ANONYMOUS, Credentials, Identity, IdentityError};
+pub use text_error::TextError;
 pub use trust::TrustError;
 pub use wisp_host::{
     AotCache, CallError, Captured, CodeFile, EmbedInputs, EmbedOptions, GuestBody, GuestBodyError, GuestKind,
     HostConfig, HostError, HttpGrant, InheritError, Limits, ProgramEnd, Streams, TensorTypes, Token, WrittenIn,
     check_node_cache, compile as compile_guest, forget_environment, kind_of as guest_kind, take_sealed,
 };
-pub use wisp_scheduler::{BatchRecord, BatchShare, Lane, Tenant, observe};
+pub use wisp_scheduler::{BatchRecord, BatchShare, Lane, Origin, Tenant, observe};

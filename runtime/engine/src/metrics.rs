@@ -1,5 +1,6 @@
 //! Figures of requests, for Prometheus; those of queues and batches come from the scheduler.
 
+mod infer;
 mod leaving;
 mod method;
 mod refusal;
@@ -20,6 +21,7 @@ use wisp_host::CallError;
 use wisp_scheduler::{RejectReason, ScheduleError, SchedulerMetrics};
 
 use crate::{EngineError, ModelInfo};
+pub(crate) use infer::ModelMetrics;
 pub(crate) use leaving::Leaving;
 pub use method::Method;
 use refusal::RefusalSeconds;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use wisp_model_store::Manifest;
 
-use crate::InputError;
+use crate::TextError;
 
 /// Longest part of a name that is repeated in a message.
 const NAME_SHOWN_CHARS: usize = 64;
@@ -44,8 +44,8 @@ impl Prompts {
     /// What to put before a text; empty for nothing.
     ///
     /// # Errors
-    /// [`InputError::UnknownPrompt`] with the names that there are.
-    pub(crate) fn find(&self, prompt: &Prompt) -> Result<&str, InputError> {
+    /// [`TextError::UnknownPrompt`] with the names that there are.
+    pub(crate) fn find(&self, prompt: &Prompt) -> Result<&str, TextError> {
         let default = || self.default.as_ref().and_then(|name| self.by_name.get(name)).map_or("", String::as_str);
         match prompt {
             Prompt::Default => Ok(default()),
@@ -61,13 +61,13 @@ impl Prompts {
         }
     }
 
-    fn unknown(&self, name: &str) -> InputError {
+    fn unknown(&self, name: &str) -> TextError {
         let names: Vec<_> = self.names().map(|name| format!("`{name}`")).collect();
         let known = match names.as_slice() {
             [] => "the model has no prompts; leave the name out".to_owned(),
             names => format!("the model has {}", names.join(", ")),
         };
-        InputError::UnknownPrompt { name: name.chars().take(NAME_SHOWN_CHARS).collect(), known }
+        TextError::UnknownPrompt { name: name.chars().take(NAME_SHOWN_CHARS).collect(), known }
     }
 }
 

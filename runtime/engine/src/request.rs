@@ -8,7 +8,7 @@ use wisp_core::{Placement, Precision};
 use wisp_host::{EmbedInputs, EmbedOptions};
 use wisp_scheduler::{BatchShare, Lane, Tenant};
 
-use crate::{EngineError, InputError, Method, Prompt, RequestLimits};
+use crate::{EngineError, TextError, Method, Prompt, RequestLimits};
 
 /// Bytes of a token id, for bounds in bytes.
 const TOKEN_BYTES: usize = size_of::<u32>();
@@ -74,11 +74,11 @@ pub(crate) fn check_tokens(rows: &[Vec<u32>], limits: &RequestLimits) -> Result<
     check_count(rows.len(), limits)?;
     for (index, row) in rows.iter().enumerate() {
         if row.is_empty() {
-            return Err(InputError::EmptyTokens { index }.into());
+            return Err(TextError::EmptyTokens { index }.into());
         }
         let (count, bytes, limit) = (row.len(), row.len() * TOKEN_BYTES, limits.text_bytes);
         if bytes > limit {
-            return Err(InputError::TokensTooLong { index, count, bytes, limit }.into());
+            return Err(TextError::TokensTooLong { index, count, bytes, limit }.into());
         }
     }
     Ok(())

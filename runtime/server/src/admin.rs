@@ -41,13 +41,13 @@ pub(crate) struct Admin {
 struct Shared {
     metrics: Arc<ServerMetrics>,
     serving: OnceLock<Serving>,
+    reload: OnceLock<Reload>,
     is_draining: AtomicBool,
 }
 
 /// What there is once everything is loaded.
 struct Serving {
     engine: Engine,
-    reload: Option<Reload>,
     pages: Router,
 }
 
@@ -61,7 +61,8 @@ pub(crate) struct Answering {
 
 impl Admin {
     fn new(metrics: Arc<ServerMetrics>) -> Self {
-        Self { shared: Arc::new(Shared { metrics, serving: OnceLock::new(), is_draining: AtomicBool::new(false) }) }
+        let is_draining = AtomicBool::new(false);
+        Self { shared: Arc::new(Shared { metrics, serving: OnceLock::new(), reload: OnceLock::new(), is_draining }) }
     }
 
     /// The service goes down and takes no more requests.
@@ -96,10 +97,20 @@ impl Answering {
     }
 
     /// Everything is loaded.
-    pub(crate) fn started(&self, engine: &Engine, reload: Option<Reload>) -> Admin {
-        let serving = || Serving { engine: engine.clone(), reload, pages: console::routes(engine.clone()) };
-        self.admin.shared.serving.get_or_init(serving);
-        self.admin.clone()
+    pub(crate) fn started(&self, engine: &Engine) {
+        self.admin
+            .shared
+            .serving
+            .get_or_init(|| Serving { engine: engine.clone(), pages: console::routes(engine.clone()) });
+    }
+
+    /// The configuration can change from now on.
+    pub(crate) fn reloads(&self, reload: Reload) {
+        self.admin.shared.reload.get_or_init(|| reload);
+    }
+
+    pub(crate) fn admin(&self) -> &Admin {
+        &self.admin
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

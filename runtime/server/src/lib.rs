@@ -20,6 +20,7 @@ mod front;
 mod identity;
 mod listen;
 mod metrics;
+mod oip;
 mod readiness;
 mod receive;
 mod rest;
@@ -31,6 +32,8 @@ mod transport;
 
 pub use error::ServeError;
 pub use listen::Reserved;
+#[doc(hidden)]
+pub use oip::{decode_body, decode_message};
 pub use serve::{Drained, Reload, Server};
 pub use telemetry::{FLUSH_LIMIT, Telemetry, TelemetryError};
 pub use transport::TlsError;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
@@ -15,6 +16,7 @@ use crate::embed::Inference;
 use crate::front::Front;
 use crate::listen::{Listening, Reserved};
 use crate::metrics::Listener;
+use crate::oip::{self, OpenInference};
 use crate::transport::{Certificates, Transport};
 use crate::{ServeError, Telemetry, readiness, secrets};
 
@@ -55,6 +57,7 @@ impl Server {
         reserved.answer_probes()?;
         let is_shared = reserved.is_shared();
         let Reserved { grpc, http, answering, telemetry, certificates, config, .. } = reserved;
+        answering.iter().for_each(|answering| answering.started(&engine));
         Ok(Self {
             engine,
             grpc: grpc.listen()?,
@@ -68,9 +71,12 @@ impl Server {
         })
     }
 
-    /// With reloading over the admin listener; `None` where the configuration cannot change.
+    /// With reloading by operators; `None` where the configuration cannot change.
     #[must_use]
     pub fn with_reload(self, reload: Option<Reload>) -> Self {
+        if let (Some(answering), Some(reload)) = (&self.admin, &reload) {
+            answering.reloads(Arc::clone(reload));
+        }
         Self { reload, ..self }
     }
 
@@ -106,7 +112,7 @@ impl Server {
     }
 
     async fn run_with(
-        mut self,
+        self,
         telemetry: &Telemetry,
         stop: impl Future<Output = ()> + Send,
     ) -> Result<Drained, ServeError> {
@@ -114,13 +120,17 @@ impl Server {
         // Before the first connection: whoever asks is told the truth.
         readiness::publish(&self.engine.health(), &health).await;
         let (engine, drain) = (self.engine.clone(), self.drain);
-        let closing = CancellationToken::new();
+        let (closing, draining) = (CancellationToken::new(), CancellationToken::new());
         // However this function ends, nothing goes on without it.
         let _closes = closing.clone().drop_guard();
         let secrets = secrets::follow(engine.clone(), self.certificates.clone());
-        let front = Front::new(&engine, services(&engine)?.add_service(health_service));
-        let admin = self.admin.as_ref().map(|answering| answering.started(&engine, self.reload.take()));
-        let serving = self.serve(&front, telemetry, &closing);
+        let open_inference =
+            OpenInference { engine: engine.clone(), reload: self.reload.clone(), draining: draining.clone() };
+        let routes = crate::http_routes(&engine).merge(oip::routes(open_inference.clone()));
+        let services = services(&engine)?.add_service(oip::service(open_inference));
+        let front = Front::new(&engine, services.add_service(health_service));
+        let admin = self.admin.as_ref().map(|answering| answering.admin().clone());
+        let serving = self.serve(&front, routes, telemetry, &closing);
         let mut serving = std::pin::pin!(serving);
         tokio::select! {
             () = &mut serving => {}
@@ -128,6 +138,7 @@ impl Server {
             () = secrets => {}
             () = stop => {}
         }
+        draining.cancel();
         admin.iter().for_each(Admin::draining);
         let finished = finish(&engine, &health, drain, &closing);
         tokio::select! {
@@ -138,9 +149,9 @@ impl Server {
     }
 
     /// Every listener, until all of their connections ended.
-    async fn serve(self, front: &Front, telemetry: &Telemetry, closing: &CancellationToken) {
+    async fn serve(self, front: &Front, routes: Router, telemetry: &Telemetry, closing: &CancellationToken) {
         let limits = self.engine.limits();
-        let with_http = || front.with_http(&self.engine, crate::http_routes(&self.engine));
+        let with_http = || front.with_http(&self.engine, routes.clone());
         let transport = |listening: Listening, front: Front, name| {
             let counts = telemetry.metrics().connections(name);
             let certificates = self.certificates.clone();

@@ -139,3 +139,40 @@ fn exporter(endpoint: &str, config: &TelemetryConfig) -> Result<opentelemetry_ot
     let failed = |reason: String| TelemetryError::Endpoint { endpoint: endpoint.to_owned(), reason };
     builder.build().map_err(|error| failed(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use opentelemetry_sdk::error::OTelSdkResult;
+    use opentelemetry_sdk::trace::SpanData;
+
+    use super::*;
+
+    /// A collector that takes spans and never says so.
+    #[derive(Debug)]
+    struct Silent;
+
+    impl SpanExporter for Silent {
+        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_collector_that_never_answers_does_not_keep_the_service_from_stopping() {
+        let telemetry = Telemetry::with_exporter(Silent, "http://test", &TelemetryConfig::default());
+        drop(telemetry.watch().begin(&Request::new(())));
+        telemetry.shut_down().await;
+    }
+
+    #[tokio::test]
+    async fn certificates_that_cannot_be_read_are_named() {
+        let config = TelemetryConfig {
+            otlp: Some("https://localhost:4317".to_owned()),
+            ca_file: Some("/nonexistent/ca.pem".into()),
+            ..TelemetryConfig::default()
+        };
+        let error = Telemetry::start(&config).err().expect("there is no such file").to_string();
+        assert!(error.starts_with("telemetry.ca_file /nonexistent/ca.pem: "), "{error}");
+    }
+}

@@ -13,6 +13,7 @@ use crate::python_client;
 use crate::setup::{self, Prepared, Workplace};
 use crate::shim::StaticLibraries;
 use crate::skips::{self, REQUIRE_VARIABLE, SKIPS_VARIABLE};
+use crate::triton_client;
 
 /// One `cargo test` and how it ended.
 struct Suite {
@@ -26,6 +27,9 @@ pub(crate) fn test(workplace: &Workplace) -> Result<()> {
     let step = Step::begin("Python client");
     let packages = python_client::ensure(workplace, &step)?;
     step.done(&format!("its packages are in {}", packages.display()));
+    let step = Step::begin("Triton's clients");
+    let triton_packages = triton_client::ensure(workplace, &step)?;
+    step.done(&format!("their packages are in {}", triton_packages.display()));
 
     let skips_file = workplace.repository.skipped_tests();
     skips::clear(&skips_file)?;
@@ -38,6 +42,7 @@ pub(crate) fn test(workplace: &Workplace) -> Result<()> {
         eprintln!("\nTesting {name}");
         let started = Instant::now();
         command.env(python_client::PACKAGES_VARIABLE, &packages).env(SKIPS_VARIABLE, &skips_file);
+        command.env(triton_client::PACKAGES_VARIABLE, &triton_packages);
         match run(&mut command) {
             Ok(()) => eprintln!("  ✓ {name} in {}", readable_duration(started.elapsed())),
             Err(error) => {

@@ -26,6 +26,7 @@ mod shim;
 mod skips;
 mod toolchain;
 mod tools;
+mod triton_client;
 
 use std::process::ExitCode;
 

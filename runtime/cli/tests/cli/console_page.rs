@@ -183,32 +183,42 @@ fn texts_stand_out_and_nothing_overflows_in_either_theme_at_any_width() {
 }
 
 #[test]
-fn a_server_that_is_gone_is_said_and_one_that_asks_for_a_token_gets_it() {
+fn a_server_that_is_gone_is_said() {
     let Some((server, page)) = open("a_server_that_is_gone_is_said") else { return };
-    // As a server that is protected would answer.
-    page.run(
-        "const real = window.fetch; window.sent = [];
-         window.fetch = (path, options) => {
-           window.sent.push(options.headers.authorization ?? null);
-           return options.headers.authorization === 'Bearer correct horse' ? real(path, options)
-             : Promise.resolve(new Response('{\"error\":\"who are you\"}', { status: 401 }));
-         };",
-    );
-    for token in ["wrong", "correct horse"] {
-        page.wait("document.querySelector('#token-dialog').open && document.activeElement.id === 'token'");
-        page.press(token);
-        page.press(ENTER);
-        page.wait(&format!("window.sent.includes('Bearer {token}')"));
-    }
-    page.wait(
-        "document.querySelector('#state').dataset.state === 'ready' && !document.querySelector('#token-dialog').open",
-    );
-    let kept = page.run("return JSON.stringify([localStorage, sessionStorage, document.cookie, location.href])");
-    assert!(!kept.to_string().contains("horse"), "{kept}");
-
     server.stop_cleanly();
     page.wait("document.querySelector('#state').dataset.state === 'lost'");
     assert!(page.text("#state").contains("Connection lost since"));
+}
+
+#[test]
+fn a_protected_server_gets_its_token_from_the_person_and_nobody_keeps_it() {
+    let test = "a_protected_server_gets_its_token_from_the_person";
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("token"), "correct-horse\n").expect("writes");
+    let config = folder.path().join("wisp.toml");
+    let text = "[tenants.ada]\ntoken_file = \"token\"\nscopes = [\"infer\", \"admin\"]\n";
+    std::fs::write(&config, text).expect("writes");
+    let Some(page) = Page::open(test) else { return };
+    let config = config.display().to_string();
+    let Some(server) = Server::start_with_admin(test, &["--config", &config]) else { return };
+    page.go(&format!("http://{}/", server.admin));
+    let asked = "document.querySelector('#token-dialog').open && document.activeElement.id === 'token'";
+    page.wait(asked);
+    page.press(&format!("wrong{ENTER}"));
+    page.wait("document.querySelector('#token-reason').textContent.includes('was not accepted')");
+    page.wait(asked);
+    page.press(&format!("correct-horse{ENTER}"));
+    page.wait("document.querySelector('#state').dataset.state === 'ready'");
+    assert_eq!(page.run("return document.querySelector('#token-dialog').open"), false);
+    page.run("document.querySelector('.panel form').requestSubmit()");
+    page.wait("document.querySelector('.matrix')");
+    let kept = page.run(
+        "return JSON.stringify([localStorage, sessionStorage, document.cookie, location.href, document.querySelector('#token').value])",
+    );
+    assert!(!kept.to_string().contains("horse"), "{kept}");
+    page.go(&format!("http://{}/", server.admin));
+    page.wait(asked);
+    server.stop_cleanly();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,6 +20,7 @@ mod libraries;
 mod logs;
 mod models;
 mod observability;
+mod oip;
 mod pod;
 mod probes;
 mod promql;

@@ -45,6 +45,8 @@ impl<'a> Base<'a> {
             grpc: anywhere(defaults.grpc.port()),
             http: defaults.http.map(|address| anywhere(address.port())),
             admin: defaults.admin.map(|address| anywhere(address.port())),
+            // The models of a pod are granted to its guest; whoever reaches the pod was granted nothing.
+            bare_models: false,
             ..defaults
         };
         Self { server, models: Models::new(), deployments: image_deployment, has_image: true, check_guest }

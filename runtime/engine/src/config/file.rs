@@ -60,6 +60,7 @@ struct Server {
     tls: Option<TlsTable>,
     auth: Option<AuthConfig>,
     drain: Option<Spanned<DrainConfig>>,
+    bare_models: Option<bool>,
     limits: Option<Spanned<RequestLimits>>,
 }
 
@@ -148,8 +149,10 @@ impl Checker<'_> {
             });
         }
         // A model that is wrong is told already, and may be the one that the built-in deployment lacks.
-        if deployments.is_empty() && self.problems.is_empty() && !models.is_empty() {
-            self.note(0..0, "no deployment is configured; add [deployments.NAME] with guest and models".to_owned());
+        let is_reached = !deployments.is_empty() || server.bare_models || models.is_empty();
+        if !is_reached && self.problems.is_empty() {
+            let message = "no deployment is configured, and server.bare_models is off; add [deployments.NAME] with guest and models";
+            self.note(0..0, message.to_owned());
         }
         let devices = file.devices.into_iter().filter_map(|(name, device)| self.device(&name, &device)).collect();
         let tenants = self.tenants(file.tenants, has_client_ca);
@@ -225,6 +228,7 @@ impl Checker<'_> {
             tls,
             auth: server.auth.unwrap_or(defaults.auth),
             drain,
+            bare_models: server.bare_models.unwrap_or(defaults.bare_models),
             limits,
         }
     }

@@ -50,6 +50,7 @@ struct PrintedServer<'a> {
     tls: Option<&'a TlsConfig>,
     auth: AuthConfig,
     drain: DrainConfig,
+    bare_models: bool,
     limits: &'a RequestLimits,
 }
 
@@ -127,6 +128,7 @@ pub(super) fn print(config: &Config) -> String {
         tls: config.server.tls.as_ref(),
         auth: config.server.auth,
         drain: config.server.drain,
+        bare_models: config.server.bare_models,
         limits: &config.server.limits,
     };
     let models = config

@@ -30,7 +30,10 @@ mod tests {
     fn the_nearest_key_is_suggested_and_a_far_one_is_not() {
         for (message, expected) in [
             ("unknown field `grcp`, expected one of `grpc`, `http`, `admin`", Some("grpc")),
-            ("unknown field `inflight_request`, expected one of `texts`, `inflight_requests`", Some("inflight_requests")),
+            (
+                "unknown field `inflight_request`, expected one of `texts`, `inflight_requests`",
+                Some("inflight_requests"),
+            ),
             ("unknown field `colour`, expected one of `grpc`, `http`", None),
             ("unknown field `a`, expected `cert` or `key`", None),
             ("unknown variant `reused`, expected `fresh` or `reuse`", Some("reuse")),

@@ -20,6 +20,7 @@ fn a_full_file_reads_as_written_and_reads_back() {
     let text = r#"
         [server]
         grpc = "127.0.0.1:6000"
+        bare_models = false
         limits = { texts = 8, text_bytes = 1024 }
         [models.minilm]
         source = "../models/all-minilm-l6-v2"
@@ -31,7 +32,7 @@ fn a_full_file_reads_as_written_and_reads_back() {
         limits = { memory_bytes = 1048576, wall_ms = 100 }
     "#;
     let config = parse(text).expect("valid");
-    assert_eq!(config.server.grpc.port(), 6000);
+    assert_eq!((config.server.grpc.port(), config.server.bare_models), (6000, false));
     assert_eq!((config.server.limits.texts, config.server.limits.inflight_requests), (8, 256));
     let model = &config.models["minilm"];
     assert_eq!(model.source, "etc/../models/all-minilm-l6-v2");
@@ -128,7 +129,7 @@ fn every_mistake_is_located_and_explained() {
     for (text, message) in [
         (
             "[server]\nport = 1",
-            "etc/wisp.toml:2:1: unknown field `port`, expected one of `grpc`, `http`, `admin`, `tls`, `auth`, `drain`, `limits`",
+            "etc/wisp.toml:2:1: unknown field `port`, expected one of `grpc`, `http`, `admin`, `tls`, `auth`, `drain`, `bare_models`, `limits`",
         ),
         ("[server]\ngrpc = 50051", "etc/wisp.toml:2:8: invalid type: integer `50051`, expected a string"),
         (
@@ -152,7 +153,10 @@ fn every_mistake_is_located_and_explained() {
             "etc/wisp.toml:3:22: model `nope` is not configured; add [models.nope] or use one of `all-minilm-l6-v2`",
         ),
         (deployment, "etc/wisp.toml:1:1: missing field `models`"),
-        ("[models.m]", "etc/wisp.toml:1:1: no deployment is configured; add [deployments.NAME] with guest and models"),
+        (
+            "server.bare_models = false\n[models.m]",
+            "etc/wisp.toml:1:1: no deployment is configured, and server.bare_models is off; add [deployments.NAME] with guest and models",
+        ),
         ("[models.\"a b\"]", "etc/wisp.toml:1:9: `a b` is no name; use 1 to 63 of a-z, A-Z, 0-9, `-`, `_` and `.`"),
         (
             "[server]\nadmin = \"yes\"",
@@ -300,6 +304,7 @@ fn parse_pod(text: &str) -> Result<Config, String> {
 fn a_pod_grants_its_models_to_the_module_of_its_image() {
     let config = parse_pod("[models.minilm]\nsource = \"/models/minilm\"\n").expect("valid");
     assert_eq!(config.server.grpc.to_string(), "0.0.0.0:50051");
+    assert!(!config.server.bare_models, "models are granted to the guest");
     assert_eq!(config.server.admin.map(|address| address.to_string()).as_deref(), Some("0.0.0.0:9090"));
     let deployment = &config.deployments["default"];
     assert_eq!((config.deployments.len(), deployment.guest.as_str()), (1, crate::IMAGE_GUEST));
@@ -366,7 +371,7 @@ fn mistakes_in_who_may_connect_are_located_and_explained() {
         (
             "[server]\ngprc = \"127.0.0.1:1\"".to_owned(),
             "etc/wisp.toml:2:1: unknown field `gprc`, expected one of `grpc`, `http`, `admin`, `tls`, `auth`, `drain`, \
-             `limits`; did you mean `grpc`?",
+             `bare_models`, `limits`; did you mean `grpc`?",
         ),
     ] {
         assert_eq!(parse(&text).expect_err(&text).to_string(), message, "{text}");

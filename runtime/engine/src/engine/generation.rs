@@ -9,6 +9,7 @@ use super::host_config;
 use crate::brought::Brought;
 use crate::deployment::{Deployment, Place};
 use crate::door::Door;
+use crate::endpoint::Endpoints;
 use crate::metrics::Metrics;
 use crate::model::Models;
 use crate::routes::Routes;
@@ -23,6 +24,7 @@ pub(crate) struct Generation {
     pub(crate) config: Config,
     pub(crate) deployments: BTreeMap<String, Deployment>,
     pub(crate) reports: Vec<ModelInfo>,
+    pub(crate) endpoints: Endpoints,
     pub(crate) door: Door,
     pub(crate) routes: Routes,
     pub(crate) tenants: Tenants,
@@ -65,13 +67,16 @@ impl Generation {
         let brought = Brought::new(store, metrics.scheduler.clone());
         let place = Place { image, host: &host, home: store.home(), models: &models, brought: &brought, metrics };
         let deployments = start_deployments(&config, &place)?;
+        let bare = if config.server.bare_models { models } else { BTreeMap::new() };
+        let endpoints = Endpoints::of(&deployments, &bare, metrics);
         Ok(Self {
-            door: Door::before(&deployments),
+            door: Door::before(&deployments, &endpoints),
             routes: super::http::routes(&deployments)?,
             models: started,
             config,
             deployments,
             reports,
+            endpoints,
             tenants,
             host,
         })
@@ -94,7 +99,7 @@ impl Generation {
 
     fn deployment_names(&self) -> String {
         let names: Vec<_> = self.deployments.keys().map(|name| format!("`{name}`")).collect();
-        names.join(", ")
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     }
 }
 

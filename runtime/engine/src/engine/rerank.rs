@@ -9,7 +9,7 @@ use super::text::prompt_of;
 use crate::prompts::prompted;
 use crate::request::check_texts;
 use crate::{
-    EmbedRequest, EngineError, InputError, Method, PlacementReport, Prompt, RequestLimits, RequestTimes, trace,
+    EmbedRequest, EngineError, TextError, Method, PlacementReport, Prompt, RequestLimits, RequestTimes, trace,
 };
 
 /// A request to rank documents.
@@ -107,10 +107,10 @@ impl Engine {
 
 fn check(query: &str, documents: &[String], limits: &RequestLimits) -> Result<(), EngineError> {
     if query.trim().is_empty() {
-        return Err(InputError::EmptyQuery.into());
+        return Err(TextError::EmptyQuery.into());
     }
     if query.len() > limits.text_bytes {
-        return Err(InputError::QueryTooLong { bytes: query.len(), limit: limits.text_bytes }.into());
+        return Err(TextError::QueryTooLong { bytes: query.len(), limit: limits.text_bytes }.into());
     }
     check_texts(documents, limits)?;
     // The query is a text like the others.

@@ -7,7 +7,7 @@ use wisp_host::{EmbedInputs, GrantedModel};
 use super::generation::Generation;
 use crate::deployment::Deployment;
 use crate::prompts::{Prompt, Prompts, prompted};
-use crate::{InputError, ModelInfo};
+use crate::{TextError, ModelInfo};
 
 /// The model that a deployment's texts are for.
 #[derive(Clone, Copy)]
@@ -24,8 +24,8 @@ impl Generation {
     }
 
     /// As [`Generation::text_model`], for what cannot be done without.
-    pub(super) fn require_text_model<'a>(&'a self, deployment: &'a Deployment) -> Result<TextModel<'a>, InputError> {
-        self.text_model(deployment).ok_or_else(|| InputError::NoTokenizer { deployment: deployment.name.to_string() })
+    pub(super) fn require_text_model<'a>(&'a self, deployment: &'a Deployment) -> Result<TextModel<'a>, TextError> {
+        self.text_model(deployment).ok_or_else(|| TextError::NoTokenizer { deployment: deployment.name.to_string() })
     }
 
     /// The inputs as the guest gets them.
@@ -34,7 +34,7 @@ impl Generation {
         deployment: &Deployment,
         inputs: EmbedInputs,
         prompt: &Prompt,
-    ) -> Result<EmbedInputs, InputError> {
+    ) -> Result<EmbedInputs, TextError> {
         let model = self.text_model(deployment);
         match inputs {
             EmbedInputs::Texts(texts) => {
@@ -43,7 +43,7 @@ impl Generation {
             }
             EmbedInputs::Tokens(rows) => {
                 if let Prompt::Named(name) = prompt {
-                    return Err(InputError::PromptOfTokens { name: name.clone() });
+                    return Err(TextError::PromptOfTokens { name: name.clone() });
                 }
                 model.map_or(Ok(()), |model| model.check_ids(&rows))?;
                 Ok(EmbedInputs::Tokens(rows))
@@ -54,13 +54,13 @@ impl Generation {
 
 impl TextModel<'_> {
     /// Refuses ids that the tokenizer does not know: a model would read beyond its table of words.
-    pub(super) fn check_ids(&self, rows: &[Vec<u32>]) -> Result<(), InputError> {
+    pub(super) fn check_ids(&self, rows: &[Vec<u32>]) -> Result<(), TextError> {
         let Some(tokenizer) = &self.granted.tokenizer else { return Ok(()) };
         let vocabulary = tokenizer.vocabulary();
         for (index, row) in rows.iter().enumerate() {
             if let Some(position) = row.iter().position(|&id| id >= vocabulary) {
                 let (id, model) = (row[position], self.granted.name.clone());
-                return Err(InputError::UnknownToken { index, position, id, model, vocabulary });
+                return Err(TextError::UnknownToken { index, position, id, model, vocabulary });
             }
         }
         Ok(())
@@ -68,7 +68,7 @@ impl TextModel<'_> {
 }
 
 /// What a prompt is for a model; a deployment without one has no prompts.
-pub(super) fn prompt_of(model: Option<TextModel<'_>>, prompt: &Prompt) -> Result<String, InputError> {
+pub(super) fn prompt_of(model: Option<TextModel<'_>>, prompt: &Prompt) -> Result<String, TextError> {
     match model.and_then(|model| model.info) {
         Some(info) => info.prompts.find(prompt).map(str::to_owned),
         None => Prompts::default().find(prompt).map(str::to_owned),

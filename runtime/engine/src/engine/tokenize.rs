@@ -9,7 +9,7 @@ use super::text::prompt_of;
 use crate::deployment::Deployment;
 use crate::prompts::prompted;
 use crate::request::check_tokens;
-use crate::{EngineError, InputError, Method, Prompt, trace};
+use crate::{EngineError, TextError, Method, Prompt, trace};
 
 /// A request for the tokens of texts.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ impl Engine {
     /// The tokens of texts. No guest and no session takes part; a place in the engine is taken all the same.
     ///
     /// # Errors
-    /// [`EngineError`]; [`InputError::NoTokenizer`] for a deployment whose models have none.
+    /// [`EngineError`]; [`TextError::NoTokenizer`] for a deployment whose models have none.
     pub async fn tokenize(&self, request: TokenizeRequest) -> Result<TokenizedTexts, EngineError> {
         let (generation, method) = (self.shared.generation(), request.method);
         trace::asked(method, request.texts.len());
@@ -87,7 +87,7 @@ impl Engine {
         let (bytes, limit) = (texts.iter().map(String::len).sum(), limits.text_bytes);
         if bytes > limit {
             // A token takes more memory than the bytes that it stands for, and nothing is cut off here.
-            return Err(InputError::TooMuchText { bytes, limit }.into());
+            return Err(TextError::TooMuchText { bytes, limit }.into());
         }
         let max_tokens = model.granted.tokenizer.as_ref().map_or(0, |tokenizer| tokenizer.options().max_tokens);
         let tokens = model.granted.tokens(texts.clone(), request.add_special_tokens).await;
@@ -97,7 +97,7 @@ impl Engine {
     /// The texts of token ids; the counterpart of [`Engine::tokenize`].
     ///
     /// # Errors
-    /// As [`Engine::tokenize`]; [`InputError::UnknownToken`] for an id beyond the vocabulary.
+    /// As [`Engine::tokenize`]; [`TextError::UnknownToken`] for an id beyond the vocabulary.
     pub async fn decode(&self, request: DecodeRequest) -> Result<Vec<String>, EngineError> {
         let (generation, method) = (self.shared.generation(), request.method);
         trace::asked(method, request.rows.len());
@@ -117,7 +117,7 @@ impl Engine {
         let _permit = self.admit(Lane::Interactive, tenant)?;
         let model = generation.require_text_model(deployment)?;
         if request.rows.is_empty() {
-            return Err(InputError::NoTokens.into());
+            return Err(TextError::NoTokens.into());
         }
         check_tokens(&request.rows, &shared.limits)?;
         model.check_ids(&request.rows)?;
@@ -163,7 +163,7 @@ impl Engine {
 fn had<T>(given: Option<Result<T, TokenizerError>>, deployment: &str) -> Result<T, EngineError> {
     match given {
         Some(Ok(given)) => Ok(given),
-        Some(Err(error)) => Err(InputError::Tokenizer(error).into()),
-        None => Err(InputError::NoTokenizer { deployment: deployment.to_owned() }.into()),
+        Some(Err(error)) => Err(TextError::Tokenizer(error).into()),
+        None => Err(TextError::NoTokenizer { deployment: deployment.to_owned() }.into()),
     }
 }

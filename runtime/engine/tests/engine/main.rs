@@ -4,6 +4,7 @@ mod calibration;
 mod changed;
 mod graphs;
 mod hostile;
+mod infer;
 mod precision;
 mod programs;
 mod proofs;

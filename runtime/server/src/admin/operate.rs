@@ -16,7 +16,7 @@ pub(super) async fn reload(State(admin): State<Admin>, request: Parts) -> Respon
     if let Err(refusal) = may_administer(&serving.engine, &request) {
         return refusal;
     }
-    let Some(reload) = serving.reload.clone() else {
+    let Some(reload) = admin.shared.reload.get().cloned() else {
         return (StatusCode::NOT_IMPLEMENTED, "this server's configuration cannot change\n").into_response();
     };
     match tokio::task::spawn_blocking(move || reload()).await {

@@ -12,6 +12,7 @@ use wisp_engine::observe::{Fact, SpanIds};
 
 use super::context::{self, Parent};
 use super::span::{Above, Clock, Ended, Failure, Spans};
+use crate::transport::Peer;
 
 /// Spans below that of one request; more are dropped, and counted.
 const CHILDREN_LIMIT: usize = 512;
@@ -38,7 +39,7 @@ pub(super) struct RequestSpan {
 /// What was asked for, by the protocol it came in.
 enum Asked {
     Grpc { service: String, method: String },
-    Http { method: String, path: String },
+    Http { method: String, path: String, scheme: &'static str },
 }
 
 /// What became known on the way.
@@ -145,7 +146,11 @@ impl Asked {
         let path = request.uri().path();
         match path.trim_start_matches('/').split_once('/').filter(|_| is_grpc(request.headers())) {
             Some((service, method)) => Self::Grpc { service: bounded(service), method: bounded(method) },
-            None => Self::Http { method: bounded(request.method().as_str()), path: bounded(path) },
+            None => {
+                let is_encrypted = request.extensions().get::<Peer>().is_some_and(|peer| peer.is_encrypted);
+                let scheme = if is_encrypted { "https" } else { "http" };
+                Self::Http { method: bounded(request.method().as_str()), path: bounded(path), scheme }
+            }
         }
     }
 
@@ -157,10 +162,10 @@ impl Asked {
                 KeyValue::new("rpc.service", service.clone()),
                 KeyValue::new("rpc.method", method.clone()),
             ],
-            Self::Http { method, path } => vec![
+            Self::Http { method, path, scheme } => vec![
                 KeyValue::new("http.request.method", method.clone()),
                 KeyValue::new("url.path", path.clone()),
-                KeyValue::new("url.scheme", "http"),
+                KeyValue::new("url.scheme", *scheme),
             ],
         }
     }

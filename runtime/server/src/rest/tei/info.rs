@@ -79,7 +79,7 @@ pub(in crate::rest) async fn info(
     let facts = rest.engine.embedder(query.model.as_deref()).map_err(|error| caller.refuse(&rest, error))?;
     let (deployment, limits) = (facts.deployment, rest.engine.limits());
     let model = facts.model.ok_or_else(|| {
-        caller.refuse(&rest, wisp_engine::InputError::NoTokenizer { deployment: deployment.clone() }.into())
+        caller.refuse(&rest, wisp_engine::TextError::NoTokenizer { deployment: deployment.clone() }.into())
     })?;
     Ok(Json(Info {
         model_id: model.name,

@@ -5,7 +5,7 @@ use wisp_host::TokenizerError;
 
 /// What is wrong with an input.
 #[derive(Debug, thiserror::Error)]
-pub enum InputError {
+pub enum TextError {
     /// A list of token ids is empty.
     #[error("token list {index} is empty; an embedding of nothing means nothing")]
     EmptyTokens {
@@ -87,7 +87,7 @@ pub enum InputError {
     },
 }
 
-impl Kinded for InputError {
+impl Kinded for TextError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::EmptyTokens { .. }

@@ -1,0 +1,176 @@
+//! Tensors by name: to the guest of a deployment, or to a model without one.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use wisp_core::{NamedTensor, Tensor};
+use wisp_scheduler::{Caller, Origin};
+
+use super::generation::Generation;
+use super::{Engine, report};
+use crate::deployment::Deployment;
+use crate::endpoint::{BareModel, EMBEDDINGS_OUTPUT, LIMIT_WITHOUT_GUEST, TEXTS_INPUT, TOKEN_COUNTS_OUTPUT, Target};
+use crate::infer::InputError;
+use crate::{
+    EmbedInputs, EmbedRequest, EmbedResponse, Endpoint, EngineError, InferRequest, InferResponse, InferTensor, Prompt,
+    RequestTimes, ValueType, Values,
+};
+
+impl Engine {
+    /// Sends tensors to a deployment or a model. Dropping the future cancels the request wherever it is.
+    ///
+    /// # Errors
+    /// [`EngineError`]; its [`kind`](wisp_core::Kinded::kind) says what a caller can do about it.
+    pub async fn infer(&self, request: InferRequest) -> Result<InferResponse, EngineError> {
+        let (arrived_at, method) = (Instant::now(), request.method);
+        let generation = self.shared.generation();
+        let metrics = &self.shared.metrics;
+        let target = generation.endpoints.named(&request.name);
+        let Target { endpoint, model } = target.inspect_err(|error| metrics.failed(None, method, error))?;
+        let Some(model) = model else {
+            let deployment = generation.deployment(Some(&request.name))?;
+            let answer = self.infer_with_guest(&generation, deployment, endpoint, request, arrived_at).await;
+            return answer.inspect_err(|error| metrics.failed(Some(&deployment.metrics), method, error));
+        };
+        let answer = self.infer_bare(&generation, endpoint, model, request, arrived_at).await;
+        match &answer {
+            Ok(answer) => model.metrics.answered(method, answer.times.total),
+            Err(error) => model.metrics.failed(method, error),
+        }
+        answer
+    }
+
+    /// Everything that tensors can be sent to, in the order of the names.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<Arc<Endpoint>> {
+        self.shared.generation().endpoints.iter().map(|target| Arc::clone(&target.endpoint)).collect()
+    }
+
+    /// What this deployment or model takes and gives.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownEndpoint`].
+    pub fn endpoint(&self, name: &str) -> Result<Arc<Endpoint>, EngineError> {
+        Ok(Arc::clone(&self.shared.generation().endpoints.named(name)?.endpoint))
+    }
+
+    /// Why this deployment or model cannot answer now; `None` when it can.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownEndpoint`].
+    pub fn endpoint_problem(&self, name: &str) -> Result<Option<String>, EngineError> {
+        let generation = self.shared.generation();
+        let target = generation.endpoints.named(name)?;
+        if self.is_draining() {
+            return Ok(Some(EngineError::Draining.to_string()));
+        }
+        Ok(match &target.model {
+            Some(model) => model.problem(),
+            None => generation.deployment(Some(name))?.health().problem,
+        })
+    }
+
+    async fn infer_with_guest(
+        &self,
+        generation: &Generation,
+        deployment: &Deployment,
+        endpoint: &Arc<Endpoint>,
+        request: InferRequest,
+        arrived_at: Instant,
+    ) -> Result<InferResponse, EngineError> {
+        let InferRequest { name, inputs, options, deadline, lane, tenant, method } = request;
+        let texts = texts(endpoint, inputs).map_err(EngineError::Input)?;
+        let (deployment_name, inputs, prompt) = (Some(name), EmbedInputs::Texts(texts), Prompt::default());
+        let request =
+            EmbedRequest { deployment: deployment_name, inputs, prompt, options, deadline, lane, tenant, method };
+        Ok(answer(endpoint, self.embed_with(generation, deployment, request, arrived_at).await?))
+    }
+
+    async fn infer_bare(
+        &self,
+        generation: &Generation,
+        endpoint: &Arc<Endpoint>,
+        model: &BareModel,
+        request: InferRequest,
+        arrived_at: Instant,
+    ) -> Result<InferResponse, EngineError> {
+        let InferRequest { inputs, deadline, lane, tenant, .. } = request;
+        let tenant = tenant.unwrap_or_else(|| generation.tenants.anonymous().clone());
+        let _permit = self.admit(lane, &tenant)?;
+        let inputs = tensors(endpoint, inputs).map_err(EngineError::Input)?;
+        model.check_size(&inputs).map_err(EngineError::Input)?;
+        let end = arrived_at + LIMIT_WITHOUT_GUEST;
+        let deadline = deadline.map_or(end, |deadline| deadline.min(end));
+        let caller = Caller { lane, tenant, origin: Origin::default() };
+        let inferred = model.granted.queue.infer(inputs, &caller, Some(deadline), None).await;
+        let inferred = inferred.map_err(EngineError::Inference)?;
+        let times = RequestTimes {
+            queue: inferred.times.queue,
+            gather: inferred.times.gather,
+            infer: inferred.times.infer,
+            total: arrived_at.elapsed(),
+            ..RequestTimes::default()
+        };
+        let outputs = inferred.outputs.into_iter();
+        Ok(InferResponse {
+            endpoint: Arc::clone(endpoint),
+            outputs: outputs.map(|it| InferTensor { name: it.name, values: Values::Numbers(it.tensor) }).collect(),
+            times,
+            share: inferred.share,
+            placement: Some(report(&model.granted)),
+        })
+    }
+}
+
+/// The one input of a guest that embeds.
+fn texts(endpoint: &Endpoint, inputs: Vec<InferTensor>) -> Result<Vec<String>, InputError> {
+    let (name, mut texts) = (TEXTS_INPUT.to_owned(), None);
+    for input in inputs {
+        if input.name != TEXTS_INPUT {
+            let (endpoint, expected) = (endpoint.name.clone(), endpoint.input_names());
+            return Err(InputError::Unknown { endpoint, name: input.name, expected });
+        }
+        if texts.is_some() {
+            return Err(InputError::Duplicate { name });
+        }
+        let Values::Strings { shape, elements } = input.values else {
+            return Err(InputError::Type { endpoint: endpoint.name.clone(), name, expected: ValueType::String });
+        };
+        if !matches!(shape[..], [_] | [_, 1]) {
+            return Err(InputError::TextShape { name, actual: shape });
+        }
+        let read = elements
+            .into_iter()
+            .enumerate()
+            .map(|(index, text)| String::from_utf8(text.into()).map_err(|_| InputError::NotUtf8 { index }));
+        texts = Some(read.collect::<Result<Vec<_>, _>>()?);
+    }
+    texts.ok_or_else(|| {
+        let (endpoint, expected) = (endpoint.name.clone(), endpoint.input_names());
+        InputError::Missing { endpoint, name, expected }
+    })
+}
+
+/// The inputs of a model, as far as they are numbers.
+fn tensors(endpoint: &Endpoint, inputs: Vec<InferTensor>) -> Result<Vec<NamedTensor>, InputError> {
+    let tensors = inputs.into_iter().map(|InferTensor { name, values }| match values {
+        Values::Numbers(tensor) => Ok(NamedTensor { name, tensor }),
+        Values::Strings { .. } | Values::Counts(_) => Err(match endpoint.input(&name) {
+            Some(spec) => InputError::Type { endpoint: endpoint.name.clone(), name, expected: spec.value_type },
+            None => InputError::Unknown { endpoint: endpoint.name.clone(), name, expected: endpoint.input_names() },
+        }),
+    });
+    tensors.collect()
+}
+
+/// The vectors of a guest as tensors.
+fn answer(endpoint: &Arc<Endpoint>, embedded: EmbedResponse) -> InferResponse {
+    let EmbedResponse { values, dimensions, token_counts, times, share, placement } = embedded;
+    let shape = [values.len().checked_div(dimensions).unwrap_or(0), dimensions];
+    let vectors = Tensor::from_slice(&shape, &values).expect("the host has checked that values are rows of dimensions");
+    let outputs = vec![
+        InferTensor { name: EMBEDDINGS_OUTPUT.to_owned(), values: Values::Numbers(vectors) },
+        InferTensor { name: TOKEN_COUNTS_OUTPUT.to_owned(), values: Values::Counts(token_counts) },
+    ];
+    InferResponse { endpoint: Arc::clone(endpoint), outputs, times, share, placement }
+}

@@ -1,0 +1,147 @@
+//! The REST twin of the protocol: the same requests as JSON, with binary tensors behind it where a client wants them.
+
+mod body;
+mod described;
+mod infer;
+
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use wisp_engine::{Engine, Tenant};
+
+use super::call::find;
+use super::error::OipError;
+use super::repository::{self, Change, Indexed};
+use super::{OpenInference, metadata};
+use crate::identity;
+use body::read_body;
+
+pub(crate) use body::read;
+
+/// A model in a path, and perhaps its version.
+#[derive(Deserialize)]
+pub(crate) struct Named {
+    model: String,
+    #[serde(default)]
+    version: String,
+}
+
+/// The tenant that a request is served for.
+pub(crate) struct Known(Tenant);
+
+/// The tenant that changes what is in service.
+struct Administrator(Tenant);
+
+/// `POST /v2/repository/index`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct IndexRequest {
+    ready: bool,
+    repository_name: String,
+}
+
+type Answered<T> = Result<Json<T>, OipError>;
+
+/// The routes, all below `/v2`.
+pub(crate) fn routes(service: OpenInference) -> Router {
+    let limit = DefaultBodyLimit::max(service.engine.limits().message_bytes);
+    let mut router = Router::new()
+        .route("/v2", get(server))
+        .route("/v2/health/live", get(|| async { Json(json!({ "live": true })) }))
+        .route("/v2/health/ready", get(server_ready))
+        .route("/v2/repository/index", post(index))
+        .route("/v2/repository/models/{model}/load", post(load))
+        .route("/v2/repository/models/{model}/unload", post(unload));
+    for model in ["/v2/models/{model}", "/v2/models/{model}/versions/{version}"] {
+        router = router
+            .route(model, get(model_metadata))
+            .route(&format!("{model}/ready"), get(model_ready))
+            .route(&format!("{model}/config"), get(model_config))
+            .route(&format!("{model}/infer"), post(infer::infer));
+    }
+    router.layer(limit).with_state(service)
+}
+
+impl FromRequestParts<OpenInference> for Known {
+    type Rejection = OipError;
+
+    async fn from_request_parts(parts: &mut Parts, service: &OpenInference) -> Result<Self, OipError> {
+        identity::tenant(&service.engine, &parts.headers, &parts.extensions).map(Self).map_err(OipError::Identity)
+    }
+}
+
+impl FromRequestParts<OpenInference> for Administrator {
+    type Rejection = OipError;
+
+    async fn from_request_parts(parts: &mut Parts, service: &OpenInference) -> Result<Self, OipError> {
+        repository::administrator(&service.engine, &parts.headers, &parts.extensions).map(Self)
+    }
+}
+
+async fn server() -> impl IntoResponse {
+    let (name, version) = (metadata::SERVER, metadata::server_version());
+    Json(json!({ "name": name, "version": version, "extensions": metadata::EXTENSIONS }))
+}
+
+/// 400 where it is not ready: the protocol wants a status of the 400s.
+async fn server_ready(State(service): State<OpenInference>) -> impl IntoResponse {
+    let ready = metadata::is_server_ready(&service);
+    (status_of_readiness(ready), Json(json!({ "ready": ready })))
+}
+
+async fn model_ready(State(service): State<OpenInference>, Path(named): Path<Named>) -> impl IntoResponse {
+    let ready = metadata::is_model_ready(&service, &named.model, &named.version);
+    (status_of_readiness(ready), Json(json!({ "name": named.model, "ready": ready })))
+}
+
+fn status_of_readiness(is_ready: bool) -> StatusCode {
+    if is_ready { StatusCode::OK } else { StatusCode::BAD_REQUEST }
+}
+
+async fn model_metadata(State(engine): State<Engine>, _: Known, Path(named): Path<Named>) -> Answered<Value> {
+    let endpoint = find(&engine, &named.model, &named.version)?;
+    Ok(Json(described::metadata(&metadata::model(&endpoint))))
+}
+
+async fn model_config(State(engine): State<Engine>, _: Known, Path(named): Path<Named>) -> Answered<Value> {
+    let endpoint = find(&engine, &named.model, &named.version)?;
+    Ok(Json(described::config(&metadata::config(&endpoint))))
+}
+
+async fn index(
+    State(engine): State<Engine>,
+    _: Known,
+    headers: HeaderMap,
+    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+) -> Answered<Vec<Indexed>> {
+    let body = read_body(&engine, &headers, body)?;
+    let request: IndexRequest = match body.is_empty() {
+        true => IndexRequest::default(),
+        false => serde_json::from_slice(&body).map_err(|error| OipError::Body(format!("the body: {error}")))?,
+    };
+    repository::index(&engine, &request.repository_name, request.ready).map(Json)
+}
+
+async fn load(
+    State(service): State<OpenInference>,
+    Administrator(by): Administrator,
+    Path(named): Path<Named>,
+) -> Answered<Value> {
+    let change = Change { repository: "", model: &named.model, by };
+    repository::load(&service, change).await.map(|()| Json(json!({})))
+}
+
+async fn unload(
+    State(service): State<OpenInference>,
+    Administrator(by): Administrator,
+    Path(named): Path<Named>,
+) -> Answered<Value> {
+    let change = Change { repository: "", model: &named.model, by };
+    repository::unload(&service, &change).map(|()| Json(json!({})))
+}
