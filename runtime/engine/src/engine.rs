@@ -2,13 +2,20 @@
 
 mod choose;
 mod classify;
+mod describe;
 mod generation;
 mod http;
 mod infer;
 mod reload;
+mod rerank;
+mod text;
+mod tokenize;
 
+pub use describe::{EmbedderFacts, TextModelFacts};
 pub use http::HttpRequest;
 pub use reload::Reloaded;
+pub use rerank::{Ranked, RerankRequest, RerankResponse};
+pub use tokenize::{DecodeRequest, TokenizeRequest, TokenizedTexts};
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -104,7 +111,7 @@ impl Engine {
         let arrived_at = Instant::now();
         let generation = self.shared.generation();
         let (method, metrics) = (request.method, &self.shared.metrics);
-        trace::asked(method, request.texts.len());
+        trace::asked(method, request.inputs.len());
         let deployment = generation.choose(request.deployment.as_deref(), GuestKind::Embedder);
         let deployment = deployment.inspect_err(|error| {
             metrics.failed(None, method, error);
@@ -131,10 +138,11 @@ impl Engine {
         let tenant = request.tenant.as_ref().unwrap_or(generation.tenants.anonymous());
         let _permit = self.admit(request.lane, tenant)?;
         request.check(&shared.limits)?;
+        let inputs = generation.prepare(deployment, request.inputs, &request.prompt)?;
         let caller = Caller { lane: request.lane, tenant: tenant.clone(), origin: Origin::default() };
-        let announced = announce(deployment, &request, &caller, arrived_at)?;
+        let announced = announce(deployment, &inputs, request.deadline, &caller, arrived_at)?;
+        let (count, text_bytes) = (inputs.len(), text::bytes(&inputs));
         let method = request.method;
-        let (count, bytes) = (request.texts.len(), request.texts.iter().map(String::len).sum());
         let terms = Terms {
             deployment: Arc::clone(&deployment.name),
             grants: Arc::clone(&deployment.grants),
@@ -143,13 +151,13 @@ impl Engine {
             caller,
             announced,
         };
-        let call = EmbedCall { terms, inputs: EmbedInputs::Texts(request.texts), options: request.options };
+        let call = EmbedCall { terms, inputs, options: request.options };
         let _place = deployment.take_place()?;
         let living = deployment.metrics.instance();
         let embedded = GuestCall::begin(&deployment.name).run(deployment.guest.embed(call)).await?;
         drop(living);
         let tokens = embedded.token_counts.iter().map(|&tokens| tokens as usize).sum();
-        deployment.ratio.learn(count, bytes, tokens, deployment.max_tokens());
+        deployment.ratio.learn(count, text_bytes, tokens, deployment.max_tokens());
         let start = embedded.times.instantiate;
         let response = respond(embedded, arrived_at);
         let RequestTimes { total, guest, tokenize, .. } = response.times;
@@ -325,12 +333,13 @@ fn host_config(config: &Config, store: &Store) -> HostConfig {
 /// Announces the work of a request to every model that its guest may use, before anything is done for it.
 fn announce(
     deployment: &Deployment,
-    request: &EmbedRequest,
+    inputs: &EmbedInputs,
+    deadline: Option<Instant>,
     caller: &Caller,
     arrived_at: Instant,
 ) -> Result<Vec<(Arc<GrantedModel>, Announced)>, EngineError> {
-    let tokens = deployment.ratio.estimate(request.texts.iter(), deployment.max_tokens());
-    deployment.announce(request.texts.len(), tokens, request.deadline, caller, arrived_at)
+    let tokens = text::estimate(deployment, inputs);
+    deployment.announce(inputs.len(), tokens, deadline, caller, arrived_at)
 }
 
 fn respond(embedded: Embedded, arrived_at: Instant) -> EmbedResponse {

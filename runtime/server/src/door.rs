@@ -18,9 +18,10 @@ use crate::identity;
 use crate::status::status;
 
 /// Calls that need a place in the engine, one message each.
-const CALLS: [&str; 3] = [
+const CALLS: [&str; 4] = [
     "/wisp.v1.InferenceService/Embed",
     "/wisp.v1.InferenceService/Classify",
+    "/wisp.v1.InferenceService/Rerank",
     "/inference.GRPCInferenceService/ModelInfer",
 ];
 

@@ -13,6 +13,7 @@ mod applications;
 mod classify;
 mod console;
 mod deadline;
+pub mod decoders;
 mod door;
 mod embed;
 mod error;
@@ -23,6 +24,7 @@ mod metrics;
 mod oip;
 mod readiness;
 mod receive;
+mod rest;
 mod rest_classify;
 mod secrets;
 mod serve;
@@ -40,5 +42,5 @@ pub use transport::TlsError;
 
 /// Every API over HTTP.
 fn http_routes(engine: &wisp_engine::Engine) -> axum::Router {
-    axum::Router::new().merge(rest_classify::routes(engine.clone()))
+    rest::routes(engine.clone()).merge(rest_classify::routes(engine.clone()))
 }

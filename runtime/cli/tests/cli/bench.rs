@@ -216,6 +216,7 @@ struct Fake {
 #[tonic::async_trait]
 impl InferenceService for Fake {
     type ClassifyStreamStream = tokio_stream::Empty<Result<v1::ClassifyStreamResponse, Status>>;
+    type EmbedStreamStream = tokio_stream::Empty<Result<v1::EmbedStreamResponse, Status>>;
 
     async fn classify(&self, _: Request<v1::ClassifyRequest>) -> Result<Response<v1::ClassifyResponse>, Status> {
         Err(Status::unimplemented("is not measured"))
@@ -232,9 +233,28 @@ impl InferenceService for Fake {
         if self.refuses {
             return Err(Status::resource_exhausted("no room"));
         }
-        let embedding = Embedding { values: vec![0.05; 384], tokens: 3 };
+        let embedding = Embedding { values: vec![0.05; 384], tokens: 3, ..Embedding::default() };
         let embeddings = vec![embedding; request.into_inner().texts.len()];
         Ok(Response::new(EmbedResponse { embeddings, ..EmbedResponse::default() }))
+    }
+
+    async fn embed_stream(
+        &self,
+        _: Request<tonic::Streaming<EmbedRequest>>,
+    ) -> Result<Response<Self::EmbedStreamStream>, Status> {
+        Err(Status::unimplemented("is not measured"))
+    }
+
+    async fn rerank(&self, _: Request<v1::RerankRequest>) -> Result<Response<v1::RerankResponse>, Status> {
+        Err(Status::unimplemented("is not measured"))
+    }
+
+    async fn tokenize(&self, _: Request<v1::TokenizeRequest>) -> Result<Response<v1::TokenizeResponse>, Status> {
+        Err(Status::unimplemented("is not measured"))
+    }
+
+    async fn decode(&self, _: Request<v1::DecodeRequest>) -> Result<Response<v1::DecodeResponse>, Status> {
+        Err(Status::unimplemented("is not measured"))
     }
 }
 

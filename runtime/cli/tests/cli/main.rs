@@ -5,6 +5,7 @@ mod artifacts;
 mod bench;
 mod browser;
 mod classify;
+mod clients;
 mod collector;
 mod console;
 mod console_page;
@@ -14,6 +15,8 @@ mod embed;
 mod environment;
 #[cfg(target_os = "linux")]
 mod faults;
+mod grpc_web;
+mod inference;
 mod libraries;
 mod logs;
 mod models;
@@ -24,6 +27,7 @@ mod probes;
 mod promql;
 #[cfg(target_os = "linux")]
 mod reload;
+mod rest;
 mod run;
 mod serve;
 mod support;

@@ -13,8 +13,8 @@ use crate::infer::InputError;
 use crate::metrics::Leaving;
 use crate::trace;
 use crate::{
-    EmbedRequest, EmbedResponse, Endpoint, EngineError, InferRequest, InferResponse, InferTensor, RequestTimes,
-    ValueType, Values,
+    EmbedInputs, EmbedRequest, EmbedResponse, Endpoint, EngineError, InferRequest, InferResponse, InferTensor, Prompt,
+    RequestTimes, ValueType, Values,
 };
 
 impl Engine {
@@ -121,7 +121,8 @@ impl Engine {
 fn embed_request(endpoint: &Endpoint, request: InferRequest) -> Result<EmbedRequest, EngineError> {
     let InferRequest { name, inputs, options, deadline, lane, tenant, method } = request;
     let texts = texts(endpoint, inputs).map_err(EngineError::Input)?;
-    Ok(EmbedRequest { deployment: Some(name), texts, options, deadline, lane, tenant, method })
+    let (deployment, inputs, prompt) = (Some(name), EmbedInputs::Texts(texts), Prompt::default());
+    Ok(EmbedRequest { deployment, inputs, prompt, options, deadline, lane, tenant, method })
 }
 
 /// The one input of a guest that embeds.

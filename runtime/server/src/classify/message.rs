@@ -7,7 +7,7 @@ use wisp_engine::{
 use wisp_proto::v1;
 use wisp_proto::v1::classify_input::Input;
 
-use crate::embed::{batching, placement, timing};
+use crate::embed::answer::{batching, placement, timing};
 
 /// A message as a request; who asks and until when is not in it.
 ///
