@@ -105,7 +105,8 @@ async fn a_client_is_known_by_its_certificate_and_nobody_else_is_served() {
     assert!(status.message().contains("add \"infer\" to [tenants.operator] scopes"), "{status}");
 
     let expired = clients.issue(web, |parameters| {
-        (parameters.not_before, parameters.not_after) = (rcgen::date_time_ymd(2001, 1, 1), rcgen::date_time_ymd(2002, 1, 1));
+        (parameters.not_before, parameters.not_after) =
+            (rcgen::date_time_ymd(2001, 1, 1), rcgen::date_time_ymd(2002, 1, 1));
     });
     for (what, identity) in
         [("nothing", None), ("another authority's", Some(strangers.issue(web, |_| {}))), ("an old one", Some(expired))]

@@ -11,7 +11,7 @@ use wisp_proto::v1;
 use wisp_testing::MODEL;
 
 use super::{client, input, model_request, start, text_request};
-use crate::support::Server;
+use crate::support::{Server, get, sample};
 
 fn by<T>(token: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
@@ -149,4 +149,28 @@ async fn health(server: &Server, service: &str) -> ServingStatus {
     let request = HealthCheckRequest { service: service.to_owned() };
     let answer = HealthClient::new(server.channel().await).check(request).await.expect("answers");
     answer.into_inner().status()
+}
+
+#[tokio::test]
+async fn figures_tell_what_was_asked_of_a_deployment_and_of_a_model() {
+    let test = "figures_tell_what_was_asked_of_a_deployment_and_of_a_model";
+    let Some(server) = Server::start_with_admin(test, &["--precision", "f32"]) else { return };
+    let mut client = client(&server).await;
+    for _ in 0..2 {
+        client.model_infer(model_request()).await.expect("computes");
+    }
+    client.model_infer(text_request(&["a text"])).await.expect("embeds");
+    client.model_infer(text_request(&[])).await.expect_err("has no texts");
+    let stream = client.model_stream_infer(tokio_stream::iter([model_request()])).await.expect("a stream");
+    stream.into_inner().message().await.expect("no error").expect("an answer");
+    let metrics = get(&server.admin, "/metrics");
+    let count = |deployment: &str, method: &str, code: &str| {
+        let labels = [("deployment", deployment), ("method", method), ("code", code)];
+        let labels = labels.map(|(name, value)| format!("{name}=\"{value}\""));
+        sample(&metrics, "wisp_requests_total", &labels.each_ref().map(String::as_str))
+    };
+    assert_eq!(count(MODEL, "infer", "ok"), 2.0);
+    assert_eq!(count(MODEL, "infer_stream", "ok"), 1.0);
+    assert_eq!((count("embedder", "infer", "ok"), count("embedder", "infer", "invalid_argument")), (1.0, 1.0));
+    server.stop_cleanly();
 }
