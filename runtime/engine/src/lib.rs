@@ -77,7 +77,7 @@ pub use tenants::{ANONYMOUS, Credentials, Identity, IdentityError};
 pub use trust::TrustError;
 pub use wisp_host::{
     AotCache, CallError, Captured, CodeFile, EmbedOptions, GuestBody, GuestBodyError, GuestKind, HostConfig, HostError,
-    HttpGrant, InheritError, Limits, ProgramEnd, Streams, TensorTypes, WrittenIn, check_node_cache, compile as compile_guest,
-    forget_environment, kind_of as guest_kind, take_sealed,
+    HttpGrant, InheritError, Limits, ProgramEnd, Streams, TensorTypes, WrittenIn, check_node_cache,
+    compile as compile_guest, forget_environment, kind_of as guest_kind, take_sealed,
 };
 pub use wisp_scheduler::{BatchRecord, BatchShare, Lane, Origin, Tenant, observe};

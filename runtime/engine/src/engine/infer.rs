@@ -11,9 +11,10 @@ use super::{Engine, report};
 use crate::deployment::Deployment;
 use crate::endpoint::{BareModel, EMBEDDINGS_OUTPUT, LIMIT_WITHOUT_GUEST, TEXTS_INPUT, TOKEN_COUNTS_OUTPUT, Target};
 use crate::infer::InputError;
+use crate::metrics::Leaving;
 use crate::{
     EmbedRequest, EmbedResponse, Endpoint, EngineError, InferRequest, InferResponse, InferTensor, RequestTimes,
-    ValueType, Values,
+    ValueType, Values, trace,
 };
 
 impl Engine {
@@ -25,17 +26,33 @@ impl Engine {
         let (arrived_at, method) = (Instant::now(), request.method);
         let generation = self.shared.generation();
         let metrics = &self.shared.metrics;
+        trace::asked(method, request.inputs.len());
         let target = generation.endpoints.named(&request.name);
-        let Target { endpoint, model } = target.inspect_err(|error| metrics.failed(None, method, error))?;
+        let Target { endpoint, model } = target.inspect_err(|error| {
+            metrics.failed(None, method, error);
+            trace::failed(error);
+        })?;
         let Some(model) = model else {
             let deployment = generation.deployment(Some(&request.name))?;
+            trace::answers(&deployment.name);
+            let leaving = Leaving::new(metrics, &deployment.metrics, method, request.deadline);
             let answer = self.infer_with_guest(&generation, deployment, endpoint, request, arrived_at).await;
-            return answer.inspect_err(|error| metrics.failed(Some(&deployment.metrics), method, error));
+            leaving.answered();
+            return answer.inspect(trace::inferred).inspect_err(|error| {
+                metrics.failed(Some(&deployment.metrics), method, error);
+                trace::failed(error);
+            });
         };
         let answer = self.infer_bare(&generation, endpoint, model, request, arrived_at).await;
         match &answer {
-            Ok(answer) => model.metrics.answered(method, answer.times.total),
-            Err(error) => model.metrics.failed(method, error),
+            Ok(answer) => {
+                model.metrics.answered(method, answer.times.total);
+                trace::inferred(answer);
+            }
+            Err(error) => {
+                model.metrics.failed(method, error);
+                trace::failed(error);
+            }
         }
         answer
     }
