@@ -235,7 +235,9 @@ impl Engine {
         let health: Vec<_> = generation.deployments.values().map(|found| (&*found.name, found.health())).collect();
         let deployments = health.iter().map(|(name, health)| (*name, health.problem.is_none())).collect();
         let mut models: BTreeMap<&str, bool> = BTreeMap::new();
-        for (_, model) in generation.deployments.values().flat_map(|deployment| deployment.grants.iter()) {
+        let granted = generation.deployments.values().flat_map(|deployment| deployment.grants.iter());
+        let bare = generation.endpoints.iter().filter_map(|target| target.model.as_ref());
+        for model in granted.map(|(_, model)| model).chain(bare.map(|model| &model.granted)) {
             models.entry(&model.name).or_insert_with(|| model.queue.health() == HealthState::Healthy);
         }
         let models = models.into_iter().collect();

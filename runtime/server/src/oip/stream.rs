@@ -50,7 +50,8 @@ async fn read(engine: Engine, who: Who, mut requests: Streaming<oip::ModelInferR
         let Ok(place) = turns.reserve().await else { return };
         match requests.next().await {
             Some(Ok(request)) => {
-                let (engine, who) = (engine.clone(), Who { arrived_at: Instant::now(), method: Method::InferStream, ..who.clone() });
+                let (engine, who) =
+                    (engine.clone(), Who { arrived_at: Instant::now(), method: Method::InferStream, ..who.clone() });
                 let task = tokio::spawn(async move { answer(&engine, request, &who).await });
                 place.send(Turn::Answer(Aborted(task)));
             }
