@@ -134,7 +134,7 @@ const BAD: &[(&str, &str, u16, &str)] = &[
     ("/v1/embeddings", "{", 400, "the body is not JSON: EOF"),
     ("/v1/embeddings", r#"{"input": NaN}"#, 400, "the body is not JSON: input: expected value"),
     ("/v1/embeddings", r#"{"input": "a"} x"#, 400, "trailing characters"),
-    ("/v1/embeddings", "[]", 400, "missing field `input`"),
+    ("/v1/embeddings", "[]", 400, "the body is a list; send an object"),
     ("/v1/embeddings", "{}", 400, "missing field `input`"),
     ("/v1/embeddings", r#"{"input": 7}"#, 400, "expected a text, a list of texts"),
     ("/v1/embeddings", r#"{"input": ["a", null]}"#, 400, "input[1]: invalid type: null, expected a string"),

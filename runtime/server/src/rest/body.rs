@@ -42,6 +42,10 @@ impl<T: DeserializeOwned, D: Dialect> FromRequest<Rest> for Body<T, D> {
 /// # Errors
 /// [`Refusal::Syntax`] for what is not JSON, [`Refusal::Value`] for JSON that is another message.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    // Serde would take the elements of a list for the fields of a message, in their order.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Refusal::Value { place: None, message: "the body is a list; send an object".to_owned() });
+    }
     match Json::from_bytes(bytes) {
         Ok(Json(message)) => Ok(message),
         Err(rejection) => Err(refusal(&rejection)),
