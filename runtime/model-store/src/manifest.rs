@@ -62,6 +62,8 @@ pub struct Manifest {
     /// Texts to put before an input, by purpose (`query`, `passage`).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub prompts: BTreeMap<String, String>,
+    /// The one of [`prompts`](Self::prompts) that an input gets when its sender names none.
+    pub default_prompt: Option<String>,
 }
 
 /// What a model is for.

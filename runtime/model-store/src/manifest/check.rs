@@ -3,6 +3,7 @@
 mod files;
 mod golden;
 mod labels;
+mod prompts;
 mod sources;
 mod tensors;
 
@@ -35,6 +36,7 @@ impl Checker<'_> {
         if task == Task::Embedding && embedding.is_none() {
             return Err(self.error(&document.task, "a model for task `embedding` needs the table [embedding]"));
         }
+        let prompts = self.prompts(document.prompts)?;
         Ok(Manifest {
             name: self.name("name", document.name)?,
             version: self.name("version", document.version)?,
@@ -48,7 +50,8 @@ impl Checker<'_> {
             labels: document.labels.map(Spanned::into_inner).unwrap_or_default(),
             batching: self.batching(&document.batching)?,
             golden: document.golden.map(|table| self.golden(table, embedding.as_ref(), &signature)).transpose()?,
-            prompts: document.prompts,
+            default_prompt: self.default_prompt(document.default_prompt, &prompts)?,
+            prompts,
             signature,
             files,
             embedding,

@@ -27,7 +27,8 @@ pub(super) struct Document {
     pub(super) embedding: Option<Spanned<EmbeddingTable>>,
     pub(super) golden: Option<Spanned<GoldenTable>>,
     #[serde(default)]
-    pub(super) prompts: BTreeMap<String, String>,
+    pub(super) prompts: BTreeMap<Spanned<String>, Spanned<String>>,
+    pub(super) default_prompt: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]

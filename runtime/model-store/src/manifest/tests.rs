@@ -318,6 +318,24 @@ fn finds_embeddings_and_golden_vectors_that_do_not_fit() {
 }
 
 #[test]
+fn finds_prompts_that_cannot_be_used() {
+    let prompts = |text: &str| format!("default_prompt = \"passage\"\n{}\n[prompts]\n{text}\n", real());
+    let manifest = parse(&prompts("query = \"query: \"\npassage = \"passage: \"")).expect("well formed");
+    assert_eq!(manifest.prompts["query"], "query: ");
+    assert_eq!(manifest.default_prompt.as_deref(), Some("passage"));
+    let long = "x".repeat(4097);
+    for (text, reason) in [
+        ("query = \"query: \"".to_owned(), "default_prompt is `passage`; [prompts] has `query`"),
+        (String::new(), "default_prompt is `passage`, and [prompts] has none"),
+        ("\"\" = \"x\"".to_owned(), "the name of a prompt has 1 to 64 bytes, this one has 0"),
+        (format!("passage = \"{long}\""), "a prompt has at most 4096 bytes, this one has 4097"),
+    ] {
+        let error = parse(&prompts(&text)).expect_err(reason);
+        assert!(error.reason.starts_with(reason), "{error}");
+    }
+}
+
+#[test]
 fn columns_count_characters() {
     let text = "name = \"ä\"\nversion = \"ö\" x";
     let error = parse(text).expect_err("no TOML");

@@ -135,7 +135,8 @@ proptest! {
     ) {
         let mut manifest = parse(if is_text { real() } else { birds() }).expect("well formed");
         manifest.description.clone_from(&words[0]);
-        manifest.prompts = words[1..].iter().map(|word| (word.clone(), words[0].clone())).collect();
+        manifest.prompts = words[1..].iter().map(|word| (format!("p{word}"), words[0].clone())).collect();
+        manifest.default_prompt = manifest.prompts.keys().next().cloned();
         if parts[0] {
             (manifest.labels_file, manifest.labels) = (None, words.clone());
         }
