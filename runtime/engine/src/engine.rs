@@ -1,12 +1,19 @@
 //! The engine itself: started from a configuration, asked for embeddings, drained.
 
+mod describe;
 mod generation;
 mod http;
 mod infer;
 mod reload;
+mod rerank;
+mod text;
+mod tokenize;
 
+pub use describe::{EmbedderFacts, TextModelFacts};
 pub use http::HttpRequest;
 pub use reload::Reloaded;
+pub use rerank::{Ranked, RerankRequest, RerankResponse};
+pub use tokenize::{DecodeRequest, TokenizeRequest, TokenizedTexts};
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -102,7 +109,7 @@ impl Engine {
         let arrived_at = Instant::now();
         let generation = self.shared.generation();
         let (method, metrics) = (request.method, &self.shared.metrics);
-        trace::asked(method, request.texts.len());
+        trace::asked(method, request.inputs.len());
         let deployment = generation.deployment(request.deployment.as_deref());
         let deployment = deployment.inspect_err(|error| {
             metrics.failed(None, method, error);
@@ -129,10 +136,11 @@ impl Engine {
         let tenant = request.tenant.as_ref().unwrap_or(generation.tenants.anonymous());
         let _permit = self.admit(request.lane, tenant)?;
         request.check(&shared.limits)?;
+        let inputs = generation.prepare(deployment, request.inputs, &request.prompt)?;
         let caller = Caller { lane: request.lane, tenant: tenant.clone(), origin: Origin::default() };
-        let announced = announce(deployment, &request, &caller, arrived_at)?;
+        let announced = announce(deployment, &inputs, request.deadline, &caller, arrived_at)?;
+        let (count, text_bytes) = (inputs.len(), text::bytes(&inputs));
         let method = request.method;
-        let (count, bytes) = (request.texts.len(), request.texts.iter().map(String::len).sum());
         let terms = Terms {
             deployment: Arc::clone(&deployment.name),
             grants: Arc::clone(&deployment.grants),
@@ -141,13 +149,13 @@ impl Engine {
             caller,
             announced,
         };
-        let call = EmbedCall { terms, inputs: EmbedInputs::Texts(request.texts), options: request.options };
+        let call = EmbedCall { terms, inputs, options: request.options };
         let _place = deployment.take_place()?;
         let living = deployment.metrics.instance();
         let embedded = GuestCall::begin(&deployment.name).run(deployment.guest.embed(call)).await?;
         drop(living);
         let tokens = embedded.token_counts.iter().map(|&tokens| tokens as usize).sum();
-        deployment.ratio.learn(count, bytes, tokens, deployment.max_tokens());
+        deployment.ratio.learn(count, text_bytes, tokens, deployment.max_tokens());
         let start = embedded.times.instantiate;
         let response = respond(embedded, arrived_at);
         let RequestTimes { total, guest, tokenize, .. } = response.times;
@@ -323,15 +331,16 @@ fn host_config(config: &Config, store: &Store) -> HostConfig {
 /// Announces the work of a request to every model that its guest may use, before anything is done for it.
 fn announce(
     deployment: &Deployment,
-    request: &EmbedRequest,
+    inputs: &EmbedInputs,
+    deadline: Option<Instant>,
     caller: &Caller,
     arrived_at: Instant,
 ) -> Result<Vec<(Arc<GrantedModel>, Announced)>, EngineError> {
-    let tokens = deployment.ratio.estimate(request.texts.iter(), deployment.max_tokens());
+    let tokens = text::estimate(deployment, inputs);
     let wall_end = arrived_at + deployment.limits.wall;
-    let deadline = request.deadline.map_or(wall_end, |deadline| deadline.min(wall_end));
+    let deadline = deadline.map_or(wall_end, |deadline| deadline.min(wall_end));
     let announced = deployment.grants.iter().map(|(_, model)| {
-        let announced = model.queue.announce(caller, request.texts.len(), tokens, Some(deadline));
+        let announced = model.queue.announce(caller, inputs.len(), tokens, Some(deadline));
         announced.map(|announced| (Arc::clone(model), announced)).map_err(EngineError::Admission)
     });
     announced.collect()

@@ -9,7 +9,7 @@ use wisp_model_store::StoreError;
 use wisp_scheduler::ScheduleError;
 
 use crate::room::{self, ModelNeed};
-use crate::{InputError, RefusalStage, TrustError};
+use crate::{InputError, RefusalStage, TextError, TrustError};
 
 /// When a caller that found every place taken may try again: requests take some ten milliseconds.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
@@ -193,6 +193,9 @@ pub enum EngineError {
         /// The bound.
         limit: usize,
     },
+    /// Something else is wrong with texts, token ids or prompts.
+    #[error(transparent)]
+    Text(#[from] TextError),
     /// No application answers this path.
     #[error("no application answers {path}; see `route` under [deployments.NAME]")]
     NoApplication {
@@ -271,6 +274,7 @@ impl Kinded for EngineError {
             Self::Instances { .. } => ErrorKind::ResourceExhausted,
             Self::AmbiguousDeployment { .. } | Self::NoTexts | Self::EmptyText { .. } => ErrorKind::InvalidArgument,
             Self::TooManyTexts { .. } | Self::TextTooLong { .. } => ErrorKind::TooLarge,
+            Self::Text(error) => error.kind(),
             Self::Draining => ErrorKind::Unavailable,
             Self::Admission(error) | Self::Inference(error) => error.kind(),
             Self::Call(error) => error.kind(),

@@ -238,5 +238,6 @@ pub(crate) fn bare_manifest(request: &ImportRequest, files: Vec<ModelFile>) -> M
         batching: Batching { batch_axis: 0, max_batch_rows: 64, max_batch_tokens: 4096 },
         golden: None,
         prompts: std::collections::BTreeMap::new(),
+        default_prompt: None,
     }
 }

@@ -40,11 +40,13 @@ mod model;
 mod outside;
 mod pod;
 mod program;
+mod prompts;
 mod proof;
 mod request;
 mod room;
 mod routes;
 mod tenants;
+mod text_error;
 mod trace;
 mod trust;
 
@@ -57,7 +59,10 @@ pub use config::{
 };
 pub use deployment::{DeploymentHealth, DeploymentInfo};
 pub use endpoint::{EMBEDDINGS_OUTPUT, Endpoint, EndpointKind, TEXTS_INPUT, TOKEN_COUNTS_OUTPUT};
-pub use engine::{Engine, HttpRequest, Reloaded};
+pub use engine::{
+    DecodeRequest, EmbedderFacts, Engine, HttpRequest, Ranked, Reloaded, RerankRequest, RerankResponse, TextModelFacts,
+    TokenizeRequest, TokenizedTexts,
+};
 pub use error::{EngineError, StartError};
 pub use import::{ImportError, ImportRequest, Imported, import};
 pub use infer::{InferRequest, InferResponse, InferTensor, InputError, ValueSpec, ValueType, Values};
@@ -66,6 +71,7 @@ pub use metrics::{Method, RefusalStage};
 pub use model::{CandidateReport, ModelInfo, ProvenFile, Warmed, prove_model, warm_model};
 pub use pod::{IMAGE_GUEST, PodImage};
 pub use program::{Program, ProgramConfig};
+pub use prompts::{Prompt, Prompts};
 pub use proof::batching::{BatchingProof, Verdict};
 pub use proof::cache::{Outcome, ProofRecord};
 pub use proof::golden::GoldenProof;
@@ -74,10 +80,11 @@ pub use proof::{Proof, ProofError, SideBySide, proofs};
 pub use request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
 pub use room::ModelNeed;
 pub use tenants::{ANONYMOUS, Credentials, Identity, IdentityError};
+pub use text_error::TextError;
 pub use trust::TrustError;
 pub use wisp_host::{
-    AotCache, CallError, Captured, CodeFile, EmbedOptions, GuestBody, GuestBodyError, GuestKind, HostConfig, HostError,
-    HttpGrant, InheritError, Limits, ProgramEnd, Streams, TensorTypes, WrittenIn, check_node_cache, compile as compile_guest,
-    forget_environment, kind_of as guest_kind, take_sealed,
+    AotCache, CallError, Captured, CodeFile, EmbedInputs, EmbedOptions, GuestBody, GuestBodyError, GuestKind,
+    HostConfig, HostError, HttpGrant, InheritError, Limits, ProgramEnd, Streams, TensorTypes, Token, WrittenIn,
+    check_node_cache, compile as compile_guest, forget_environment, kind_of as guest_kind, take_sealed,
 };
 pub use wisp_scheduler::{BatchRecord, BatchShare, Lane, Origin, Tenant, observe};

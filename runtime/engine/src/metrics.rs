@@ -195,7 +195,12 @@ impl Metrics {
 
     /// An application answered; what it answered is its own business.
     pub(crate) fn answered_http(&self, deployment: &DeploymentMetrics) {
-        self.ok(deployment, Method::Http).inc();
+        self.answered_without_guest(deployment, Method::Http);
+    }
+
+    /// A request was answered of which no guest's times are known.
+    pub(crate) fn answered_without_guest(&self, deployment: &DeploymentMetrics, method: Method) {
+        self.ok(deployment, method).inc();
     }
 
     /// A request failed. Deployments that do not exist share one name: clients must not be able to make up series.

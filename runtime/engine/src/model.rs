@@ -20,6 +20,7 @@ use wisp_scheduler::{BatchRules, QueueConfig, QueueLimits, SchedulerMetrics, Ser
 
 use crate::StartError;
 use crate::config::{BatchingConfig, DeviceConfig, ModelConfig, PrecisionChoice, SessionsChoice};
+use crate::prompts::Prompts;
 use crate::proof::Proof;
 use crate::proof::speed::Speed;
 use budget::Budget;
@@ -44,6 +45,10 @@ pub struct ModelInfo {
     pub proof: Proof,
     /// Why this precision: what else was proven or refused, and how fast each is.
     pub reason: String,
+    /// Digest of its files.
+    pub digest: String,
+    /// What its texts may be preceded by.
+    pub prompts: Prompts,
     /// What it was chosen from, in the order in which it was tried.
     pub candidates: Vec<CandidateReport>,
 }
@@ -268,6 +273,8 @@ fn serve(
         library_version: session.library_version.clone(),
         proof: chosen.proof.clone(),
         reason: chosen.reason.clone(),
+        digest: loader.model.digest().to_string(),
+        prompts: Prompts::of(&loader.model.manifest),
         candidates: chosen.candidates.clone(),
     };
     let queue = QueueConfig {

@@ -5,18 +5,23 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use wisp_core::{Placement, Precision};
-use wisp_host::EmbedOptions;
+use wisp_host::{EmbedInputs, EmbedOptions};
 use wisp_scheduler::{BatchShare, Lane, Tenant};
 
-use crate::{EngineError, Method, RequestLimits};
+use crate::{EngineError, TextError, Method, Prompt, RequestLimits};
 
-/// A request to embed texts.
+/// Bytes of a token id, for bounds in bytes.
+const TOKEN_BYTES: usize = size_of::<u32>();
+
+/// A request to embed texts, or token ids.
 #[derive(Clone, Debug, Default)]
 pub struct EmbedRequest {
     /// Name of the deployment; `None` means the only one, or `embedder`.
     pub deployment: Option<String>,
-    /// The texts, at least one, none of them empty or blank.
-    pub texts: Vec<String>,
+    /// The texts, at least one, none of them empty or blank; or token ids with the special tokens in place.
+    pub inputs: EmbedInputs,
+    /// What is put before each text; token ids take none.
+    pub prompt: Prompt,
     /// How to embed.
     pub options: EmbedOptions,
     /// When the caller stops waiting.
@@ -32,27 +37,58 @@ pub struct EmbedRequest {
 impl EmbedRequest {
     /// A request with defaults for everything but the texts.
     pub fn texts(texts: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self { texts: texts.into_iter().map(Into::into).collect(), ..Self::default() }
+        Self::of(EmbedInputs::Texts(texts.into_iter().map(Into::into).collect()))
+    }
+
+    /// A request with defaults for everything but the inputs.
+    #[must_use]
+    pub fn of(inputs: EmbedInputs) -> Self {
+        Self { inputs, ..Self::default() }
     }
 
     /// Refuses what no guest needs to see.
     pub(crate) fn check(&self, limits: &RequestLimits) -> Result<(), EngineError> {
-        let count = self.texts.len();
-        if count == 0 {
-            return Err(EngineError::NoTexts);
+        match &self.inputs {
+            EmbedInputs::Texts(texts) => check_texts(texts, limits),
+            EmbedInputs::Tokens(rows) => check_tokens(rows, limits),
         }
-        if count > limits.texts {
-            return Err(EngineError::TooManyTexts { count, limit: limits.texts });
+    }
+}
+
+/// Refuses lists of texts that are empty or beyond the limits, in themselves or in one of the texts.
+pub(crate) fn check_texts(texts: &[String], limits: &RequestLimits) -> Result<(), EngineError> {
+    check_count(texts.len(), limits)?;
+    for (index, text) in texts.iter().enumerate() {
+        if text.trim().is_empty() {
+            return Err(EngineError::EmptyText { index });
         }
-        for (index, text) in self.texts.iter().enumerate() {
-            if text.trim().is_empty() {
-                return Err(EngineError::EmptyText { index });
-            }
-            if text.len() > limits.text_bytes {
-                return Err(EngineError::TextTooLong { index, bytes: text.len(), limit: limits.text_bytes });
-            }
+        if text.len() > limits.text_bytes {
+            return Err(EngineError::TextTooLong { index, bytes: text.len(), limit: limits.text_bytes });
         }
-        Ok(())
+    }
+    Ok(())
+}
+
+/// Refuses lists of token ids that are empty or beyond the limits, in themselves or in one of the rows.
+pub(crate) fn check_tokens(rows: &[Vec<u32>], limits: &RequestLimits) -> Result<(), EngineError> {
+    check_count(rows.len(), limits)?;
+    for (index, row) in rows.iter().enumerate() {
+        if row.is_empty() {
+            return Err(TextError::EmptyTokens { index }.into());
+        }
+        let (count, bytes, limit) = (row.len(), row.len() * TOKEN_BYTES, limits.text_bytes);
+        if bytes > limit {
+            return Err(TextError::TokensTooLong { index, count, bytes, limit }.into());
+        }
+    }
+    Ok(())
+}
+
+fn check_count(count: usize, limits: &RequestLimits) -> Result<(), EngineError> {
+    match count {
+        0 => Err(EngineError::NoTexts),
+        count if count > limits.texts => Err(EngineError::TooManyTexts { count, limit: limits.texts }),
+        _ => Ok(()),
     }
 }
 

@@ -75,6 +75,13 @@ pub struct Embedded {
     pub computed_by: Option<Arc<GrantedModel>>,
 }
 
+impl Default for EmbedInputs {
+    /// No texts.
+    fn default() -> Self {
+        Self::Texts(Vec::new())
+    }
+}
+
 impl EmbedInputs {
     /// How many there are.
     #[must_use]

@@ -68,6 +68,6 @@ pub use program::{ProgramCall, ProgramEnd};
 pub use sandbox::{Host, HostConfig, Loading};
 pub use snapshot::INITIALIZE_EXPORT;
 pub use terms::Terms;
-pub use tokenizer::{ModelTokenizer, TokenizerError, TokenizerOptions};
+pub use tokenizer::{ModelTokenizer, Token, TokenizerError, TokenizerOptions};
 pub use wasi::{Captured, Streams};
 pub use witx::TensorTypes;

@@ -1,17 +1,22 @@
 //! The tokenizer of a model, as its manifest configures it.
 
+mod offload;
 mod prefix;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use offload::offload;
 use prefix::Prefix;
 use tokenizers::Tokenizer;
 use tokio::sync::Semaphore;
 use wisp_core::aligned::AlignedBuffer;
 use wisp_core::{DataType, ErrorKind, Kinded, NamedTensor, Tensor, TensorError};
+
+pub use tokens::Token;
 
 /// Texts from which on a batch is encoded by several threads.
 const PARALLEL_TEXTS: usize = 16;
@@ -24,9 +29,11 @@ pub struct ModelTokenizer {
     tokenizer: Tokenizer,
     options: TokenizerOptions,
     prefix: Prefix,
+    /// Every id is below.
+    vocabulary: u32,
     /// One permit for each long list of texts that is being encoded: work that outlives its request keeps its permit, so that
     /// neither processors nor memory go to more of them than there are processors.
-    pub(crate) permits: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 /// What a manifest says about tokenising.
@@ -112,13 +119,21 @@ impl ModelTokenizer {
         tokenizer.with_padding(None);
         let prefix = Prefix::of(&tokenizer, options.max_tokens);
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Ok(Self { tokenizer, options, prefix, permits: Arc::new(Semaphore::new(processors)) })
+        // Ids may have gaps, so that their number says nothing about the last.
+        let vocabulary = tokenizer.get_vocab(true).into_values().max().map_or(0, |last| last.saturating_add(1));
+        Ok(Self { tokenizer, options, prefix, vocabulary, permits: Arc::new(Semaphore::new(processors)) })
     }
 
     /// What the manifest says.
     #[must_use]
     pub fn options(&self) -> &TokenizerOptions {
         &self.options
+    }
+
+    /// Every id is below, those of added tokens included.
+    #[must_use]
+    pub fn vocabulary(&self) -> u32 {
+        self.vocabulary
     }
 
     /// Token ids of each text.
@@ -181,12 +196,12 @@ impl ModelTokenizer {
         Ok(ids)
     }
 
-    /// Turns ids back into text, without special tokens.
+    /// Turns ids back into text, with special tokens or without.
     ///
     /// # Errors
     /// [`TokenizerError::Library`].
-    pub fn decode(&self, ids: &[u32]) -> Result<String, TokenizerError> {
-        self.tokenizer.decode(ids, true).map_err(|error| TokenizerError::Library(error.to_string()))
+    pub fn decode(&self, ids: &[u32], skip_specials: bool) -> Result<String, TokenizerError> {
+        self.tokenizer.decode(ids, skip_specials).map_err(|error| TokenizerError::Library(error.to_string()))
     }
 
     /// The model's inputs for these rows, padded to the longest of them: i64 `[rows, length]` each.

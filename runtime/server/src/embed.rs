@@ -1,16 +1,21 @@
-//! `wisp.v1.InferenceService/Embed`.
+//! `wisp.v1.InferenceService`: each call in a file of its own.
 
-use std::time::Duration;
+mod answer;
+mod caller;
+pub(crate) mod encoding;
+mod request;
+pub(crate) mod rerank;
+mod stream;
+mod tokenize;
 
-use tonic::{Request, Response, Status};
-use wisp_engine::{BatchShare, EmbedRequest, EmbedResponse, Engine, Lane, RequestTimes};
+use tonic::{Request, Response, Status, Streaming};
+use wisp_engine::{EmbedRequest, Engine, EngineError, Method};
 use wisp_proto::v1;
 use wisp_proto::v1::inference_service_server::InferenceService;
 
-use crate::deadline::Deadline;
-use crate::door::Arrived;
-use crate::identity;
 use crate::status::status;
+use caller::Caller;
+use stream::EmbedAnswers;
 
 /// The service over an engine.
 pub(crate) struct Inference {
@@ -19,75 +24,91 @@ pub(crate) struct Inference {
 
 #[tonic::async_trait]
 impl InferenceService for Inference {
+    type EmbedStreamStream = EmbedAnswers;
+
     async fn embed(&self, request: Request<v1::EmbedRequest>) -> Result<Response<v1::EmbedResponse>, Status> {
-        let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
-        let (arrived_at, tenant) = match request.extensions().get::<Arrived>() {
-            Some(arrived) => (Some(arrived.at), arrived.tenant.clone()),
-            // The door lets pass what it does not know, for the reason to be told here.
-            None => (None, identity::tenant(&self.engine, request.metadata().as_ref(), request.extensions())?),
+        let caller = Caller::of(&self.engine, &request)?;
+        let answered = embed_message(&self.engine, &caller, Method::Embed, request.into_inner()).await;
+        answered.map(Response::new).map_err(|error| self.refuse(&caller, "embed", error))
+    }
+
+    async fn embed_stream(
+        &self,
+        request: Request<Streaming<v1::EmbedRequest>>,
+    ) -> Result<Response<EmbedAnswers>, Status> {
+        let caller = Caller::of(&self.engine, &request)?;
+        Ok(Response::new(stream::answer(self.engine.clone(), caller, request.into_inner())))
+    }
+
+    async fn rerank(&self, request: Request<v1::RerankRequest>) -> Result<Response<v1::RerankResponse>, Status> {
+        let caller = Caller::of(&self.engine, &request)?;
+        let answered = rerank::rerank(&self.engine, &caller, request.into_inner()).await;
+        answered.map(Response::new).map_err(|error| self.refuse(&caller, "rerank", error))
+    }
+
+    async fn tokenize(&self, request: Request<v1::TokenizeRequest>) -> Result<Response<v1::TokenizeResponse>, Status> {
+        let caller = Caller::of(&self.engine, &request)?;
+        let answered = tokenize::tokenize(&self.engine, &caller, request.into_inner()).await;
+        answered.map(Response::new).map_err(|error| self.refuse(&caller, "tokenize", error.into()))
+    }
+
+    async fn decode(&self, request: Request<v1::DecodeRequest>) -> Result<Response<v1::DecodeResponse>, Status> {
+        let caller = Caller::of(&self.engine, &request)?;
+        let answered = tokenize::decode(&self.engine, &caller, request.into_inner()).await;
+        answered.map(Response::new).map_err(|error| self.refuse(&caller, "decode", error.into()))
+    }
+}
+
+/// Why a message is not answered.
+pub(crate) enum Refusal {
+    /// It cannot be meant.
+    Message(Status),
+    /// The engine refuses it.
+    Engine(EngineError),
+}
+
+impl Inference {
+    /// The status of a call that is not answered, told to the figures as well.
+    fn refuse(&self, caller: &Caller, call: &str, refusal: Refusal) -> Status {
+        let error = match refusal {
+            Refusal::Message(status) => return status,
+            Refusal::Engine(error) => error,
         };
-        let request = EmbedRequest { deadline, tenant: Some(tenant), ..from_message(request.into_inner())? };
-        match self.engine.embed(request).await {
-            Ok(response) => Ok(Response::new(to_message(&response))),
-            Err(error) => {
-                let status = status(&error);
-                if let (Some(stage), Some(arrived_at)) = (error.refused_at(), arrived_at) {
-                    self.engine.refusal_told(stage, arrived_at.elapsed());
-                }
-                tracing::debug!(code = ?status.code(), "embed failed: {error}");
-                Err(status)
-            }
+        let status = status(&error);
+        if let (Some(stage), Some(arrived_at)) = (error.refused_at(), caller.arrived_at) {
+            self.engine.refusal_told(stage, arrived_at.elapsed());
         }
+        tracing::debug!(code = ?status.code(), "{call} failed: {error}");
+        status
     }
 }
 
-fn from_message(message: v1::EmbedRequest) -> Result<EmbedRequest, Status> {
-    let priority = message.priority();
-    if priority as i32 != message.priority {
-        return Err(Status::invalid_argument(format!("priority {} does not exist", message.priority)));
-    }
-    let mut request = EmbedRequest::texts(message.texts);
-    request.deployment = Some(message.deployment).filter(|name| !name.is_empty());
-    request.options.normalize = message.normalize.unwrap_or(request.options.normalize);
-    request.options.truncate = message.truncate.unwrap_or(request.options.truncate);
-    request.options.dimensions = message.dimensions;
-    request.lane = match priority {
-        v1::Priority::Unspecified | v1::Priority::Interactive => Lane::Interactive,
-        v1::Priority::Bulk => Lane::Bulk,
-    };
-    Ok(request)
+/// A message as the engine would get it from nobody in particular.
+pub(crate) fn read(message: v1::EmbedRequest) -> Result<EmbedRequest, Status> {
+    encoding::Encoding::of(&message)?;
+    request::embed_request(message, &Caller::nobody())
 }
 
-fn to_message(response: &EmbedResponse) -> v1::EmbedResponse {
-    let embeddings = response.vectors().zip(&response.token_counts);
-    v1::EmbedResponse {
-        embeddings: embeddings.map(|(vector, &tokens)| v1::Embedding { values: vector.to_vec(), tokens }).collect(),
-        usage: Some(v1::Usage { tokens: response.token_counts.iter().map(|&tokens| u64::from(tokens)).sum() }),
-        timing: Some(timing(&response.times)),
-        placement: response.placement.as_ref().map(|report| v1::Placement {
-            model: report.model.to_string(),
-            backend: report.placement.backend.to_string(),
-            device: report.placement.device.to_string(),
-            precision: report.precision.to_string(),
-        }),
-        batching: Some(batching(&response.share)),
+/// One message to embed, of a call or of a stream.
+async fn embed_message(
+    engine: &Engine,
+    caller: &Caller,
+    method: Method,
+    message: v1::EmbedRequest,
+) -> Result<v1::EmbedResponse, Refusal> {
+    let encoding = encoding::Encoding::of(&message)?;
+    let request = EmbedRequest { method, ..request::embed_request(message, caller)? };
+    Ok(answer::embed_response(&engine.embed(request).await?, encoding))
+}
+
+impl From<Status> for Refusal {
+    fn from(status: Status) -> Self {
+        Self::Message(status)
     }
 }
 
-fn batching(share: &BatchShare) -> v1::Batching {
-    let &BatchShare { inferences, rows, tokens, padded_tokens } = share;
-    v1::Batching { inferences, rows, tokens, padded_tokens }
-}
-
-fn timing(times: &RequestTimes) -> v1::Timing {
-    // 2^64 nanoseconds are 584 years.
-    let nanoseconds = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    v1::Timing {
-        queue_ns: nanoseconds(times.queue),
-        tokenize_ns: nanoseconds(times.tokenize),
-        guest_ns: nanoseconds(times.guest),
-        gather_ns: nanoseconds(times.gather),
-        infer_ns: nanoseconds(times.infer),
-        total_ns: nanoseconds(times.total),
+impl From<EngineError> for Refusal {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
     }
 }

@@ -98,18 +98,18 @@ mod tests {
     use super::*;
 
     fn response() -> EmbedResponse {
-        let vector = |values: &[f32]| Embedding { values: values.to_vec(), tokens: 4 };
+        let vector = |values: &[f32]| Embedding { values: values.to_vec(), tokens: 4, ..Embedding::default() };
         EmbedResponse {
             embeddings: vec![vector(&[1.0, 0.0]), vector(&[0.0, 1.0]), vector(&[0.8, 0.6])],
             usage: Some(Usage { tokens: 12 }),
             timing: Some(Timing { infer_ns: 7_420_000, total_ns: 8_000_000, ..Timing::default() }),
-            batching: None,
             placement: Some(Placement {
                 model: "minilm".into(),
                 backend: "ort".into(),
                 device: "cpu".into(),
                 precision: "f32".into(),
             }),
+            ..EmbedResponse::default()
         }
     }
 

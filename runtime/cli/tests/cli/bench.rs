@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tonic::{Request, Response, Status};
 use wisp_proto::v1::inference_service_server::{InferenceService, InferenceServiceServer};
-use wisp_proto::v1::{EmbedRequest, EmbedResponse, Embedding};
+use wisp_proto::v1::{self, EmbedRequest, EmbedResponse, Embedding};
 
 use crate::support::{Server, wisp};
 
@@ -215,13 +215,34 @@ struct Fake {
 
 #[tonic::async_trait]
 impl InferenceService for Fake {
+    type EmbedStreamStream = tokio_stream::Empty<Result<v1::EmbedStreamResponse, Status>>;
+
     async fn embed(&self, request: Request<EmbedRequest>) -> Result<Response<EmbedResponse>, Status> {
         if self.refuses {
             return Err(Status::resource_exhausted("no room"));
         }
-        let embedding = Embedding { values: vec![0.05; 384], tokens: 3 };
+        let embedding = Embedding { values: vec![0.05; 384], tokens: 3, ..Embedding::default() };
         let embeddings = vec![embedding; request.into_inner().texts.len()];
         Ok(Response::new(EmbedResponse { embeddings, ..EmbedResponse::default() }))
+    }
+
+    async fn embed_stream(
+        &self,
+        _: Request<tonic::Streaming<EmbedRequest>>,
+    ) -> Result<Response<Self::EmbedStreamStream>, Status> {
+        Err(Status::unimplemented("is not measured"))
+    }
+
+    async fn rerank(&self, _: Request<v1::RerankRequest>) -> Result<Response<v1::RerankResponse>, Status> {
+        Err(Status::unimplemented("is not measured"))
+    }
+
+    async fn tokenize(&self, _: Request<v1::TokenizeRequest>) -> Result<Response<v1::TokenizeResponse>, Status> {
+        Err(Status::unimplemented("is not measured"))
+    }
+
+    async fn decode(&self, _: Request<v1::DecodeRequest>) -> Result<Response<v1::DecodeResponse>, Status> {
+        Err(Status::unimplemented("is not measured"))
     }
 }
 

@@ -12,8 +12,8 @@ use crate::deployment::Deployment;
 use crate::endpoint::{BareModel, EMBEDDINGS_OUTPUT, LIMIT_WITHOUT_GUEST, TEXTS_INPUT, TOKEN_COUNTS_OUTPUT, Target};
 use crate::infer::InputError;
 use crate::{
-    EmbedRequest, EmbedResponse, Endpoint, EngineError, InferRequest, InferResponse, InferTensor, RequestTimes,
-    ValueType, Values,
+    EmbedInputs, EmbedRequest, EmbedResponse, Endpoint, EngineError, InferRequest, InferResponse, InferTensor, Prompt,
+    RequestTimes, ValueType, Values,
 };
 
 impl Engine {
@@ -80,7 +80,9 @@ impl Engine {
     ) -> Result<InferResponse, EngineError> {
         let InferRequest { name, inputs, options, deadline, lane, tenant, method } = request;
         let texts = texts(endpoint, inputs).map_err(EngineError::Input)?;
-        let request = EmbedRequest { deployment: Some(name), texts, options, deadline, lane, tenant, method };
+        let (deployment_name, inputs, prompt) = (Some(name), EmbedInputs::Texts(texts), Prompt::default());
+        let request =
+            EmbedRequest { deployment: deployment_name, inputs, prompt, options, deadline, lane, tenant, method };
         Ok(answer(endpoint, self.embed_with(generation, deployment, request, arrived_at).await?))
     }
 

@@ -34,6 +34,8 @@ methods! {
     Rerank = "rerank",
     /// `wisp.v1` Tokenize.
     Tokenize = "tokenize",
+    /// `wisp.v1` Decode.
+    Decode = "decode",
     /// `wisp.v1` Classify.
     Classify = "classify",
     /// One message of `wisp.v1` ClassifyStream.

@@ -1,7 +1,6 @@
 //! `wisp:inference/tokenizer`: texts to tensors without a detour through guest memory.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::time::Instant;
 use wasmtime::component::Resource;
@@ -11,10 +10,8 @@ use crate::bindings::wisp::inference::tokenizer::{EncodeOptions, Host, HostEncod
 use crate::bindings::wisp::inference::types::Error;
 use crate::nn::NnTensor;
 use crate::state::State;
+use crate::tokenizer::offload;
 use crate::{GrantedModel, ModelTokenizer, TokenizerError};
-
-/// Bytes of text from which on tokenising moves off the executor's thread: below, the hop costs more than the work.
-const BLOCKING_BYTES: usize = 16 << 10;
 
 /// Encoded texts, held by the host.
 pub struct Encoding {
@@ -58,39 +55,18 @@ impl Encoding {
     }
 }
 
-/// Tells work on another thread that nobody waits for it any more.
-struct CancelOnDrop(Arc<AtomicBool>);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 async fn encode(
     model: &Arc<GrantedModel>,
     texts: Vec<String>,
     options: EncodeOptions,
 ) -> Result<Vec<Vec<u32>>, CallTokenizerError> {
     let (specials, truncate) = (options.add_special_tokens, options.truncate);
-    let tokenizer = model.require_tokenizer()?;
-    let bytes: usize = texts.iter().map(String::len).sum();
-    if bytes < BLOCKING_BYTES {
-        return Ok(tokenizer.encode(texts, specials, truncate)?);
-    }
-    // The permit goes with the work, which ends a little later than a request that is dropped.
-    let permit = Arc::clone(&tokenizer.permits).acquire_owned().await;
-    let permit = permit.map_err(|error| TokenizerError::Library(error.to_string()))?;
-    let guard = CancelOnDrop(Arc::new(AtomicBool::new(false)));
-    let (model, cancelled) = (Arc::clone(model), Arc::clone(&guard.0));
-    let encode = move || {
-        let _permit = permit;
-        let is_cancelled = || cancelled.load(Ordering::Relaxed);
-        let tokenizer = model.require_tokenizer()?;
-        Ok(tokenizer.encode_while_wanted(&texts, specials, truncate, &is_cancelled)?)
-    };
-    let joined = tokio::task::spawn_blocking(encode).await;
-    joined.unwrap_or_else(|error| Err(TokenizerError::Library(error.to_string()).into()))
+    let bytes = texts.iter().map(String::len).sum();
+    let encoded = offload(model, bytes, move |tokenizer, is_cancelled| {
+        tokenizer.encode_while_wanted(&texts, specials, truncate, is_cancelled)
+    });
+    let encoded = encoded.await.ok_or_else(|| CallTokenizerError::NoTokenizer(model.name.clone()))?;
+    Ok(encoded?)
 }
 
 impl Host for State {
@@ -118,8 +94,9 @@ impl Host for State {
             Ok(grant) => grant.model,
             Err(error) => return Ok(Err(self.wit_error(&error))),
         };
-        let decoded =
-            model.require_tokenizer().and_then(|tokenizer| tokenizer.decode(&tokens).map_err(CallTokenizerError::from));
+        let decoded = model
+            .require_tokenizer()
+            .and_then(|tokenizer| tokenizer.decode(&tokens, true).map_err(CallTokenizerError::from));
         Ok(decoded.map_err(|error| self.wit_error(&error)))
     }
 }
