@@ -12,6 +12,7 @@ mod admin;
 mod applications;
 mod console;
 mod deadline;
+pub mod decoders;
 mod door;
 mod embed;
 mod error;
@@ -22,6 +23,7 @@ mod metrics;
 mod oip;
 mod readiness;
 mod receive;
+mod rest;
 mod secrets;
 mod serve;
 mod status;
@@ -37,6 +39,6 @@ pub use telemetry::{FLUSH_LIMIT, Telemetry, TelemetryError};
 pub use transport::TlsError;
 
 /// Every API over HTTP.
-fn http_routes(_engine: &wisp_engine::Engine) -> axum::Router {
-    axum::Router::new()
+fn http_routes(engine: &wisp_engine::Engine) -> axum::Router {
+    rest::routes(engine.clone())
 }

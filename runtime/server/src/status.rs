@@ -1,8 +1,10 @@
 //! From kinds of errors to the status of gRPC, and of HTTP: the service's only tables.
 
 use http::StatusCode;
+use serde::Serialize;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
+use utoipa::ToSchema;
 use wisp_core::{ErrorKind, Kinded};
 use wisp_engine::EngineError;
 
@@ -37,6 +39,35 @@ pub(crate) fn http_status(kind: ErrorKind) -> StatusCode {
     }
 }
 
+/// What clients of text-embeddings-inference tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) enum TeiErrorType {
+    /// No model can answer.
+    Unhealthy,
+    /// The model or its guest failed, or does not do this.
+    Backend,
+    /// There is no room now.
+    Overloaded,
+    /// The request is wrong.
+    Validation,
+    /// The request has nothing in it.
+    Empty,
+}
+
+/// The status and the type of text-embeddings-inference for each kind; what it has no word for is as HTTP has it.
+pub(crate) fn tei_status(kind: ErrorKind) -> (StatusCode, TeiErrorType) {
+    match kind {
+        ErrorKind::InvalidArgument => (StatusCode::UNPROCESSABLE_ENTITY, TeiErrorType::Validation),
+        ErrorKind::ResourceExhausted => (StatusCode::TOO_MANY_REQUESTS, TeiErrorType::Overloaded),
+        ErrorKind::Unavailable | ErrorKind::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, TeiErrorType::Unhealthy),
+        ErrorKind::Internal | ErrorKind::Unsupported => (StatusCode::FAILED_DEPENDENCY, TeiErrorType::Backend),
+        ErrorKind::DeadlineExceeded => (http_status(kind), TeiErrorType::Overloaded),
+        ErrorKind::TooLarge | ErrorKind::NotFound | ErrorKind::PermissionDenied => {
+            (http_status(kind), TeiErrorType::Validation)
+        }
+    }
+}
+
 /// An error as clients see it; `google.rpc.RetryInfo` says when trying again may help.
 pub(crate) fn status(error: &EngineError) -> Status {
     let (code, message) = (code(error.kind()), error.to_string());
@@ -54,7 +85,9 @@ mod tests {
     fn every_kind_has_a_code_that_says_it_failed() {
         for kind in ErrorKind::ALL {
             assert!(!matches!(code(kind), Code::Ok | Code::Unknown), "{kind:?}");
-            assert!(http_status(kind).is_client_error() || http_status(kind).is_server_error(), "{kind:?}");
+            for status in [http_status(kind), tei_status(kind).0] {
+                assert!(status.is_client_error() || status.is_server_error(), "{kind:?}");
+            }
         }
     }
 
