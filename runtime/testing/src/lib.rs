@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod browser;
+mod python;
 mod registry;
 mod tools;
 
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use wisp_model_store::{Access, GoldenVectors, Home, Model, NoProgress, ONNX_RUNTIME, OPENVINO, Store};
 
 pub use browser::Browser;
+pub use python::{GRPC, OPENAI, PYTHON_PACKAGES, PythonPackages, SCHEMATHESIS, python};
 pub use registry::{Protection, RegistryServer};
 pub use tools::{GO_TOOLS, GoTool, ORAS, REGISTRY};
 

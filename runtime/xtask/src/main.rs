@@ -18,6 +18,7 @@ mod packages;
 mod process;
 mod progress;
 mod python_client;
+mod python_packages;
 mod repository;
 mod serve;
 mod setup;

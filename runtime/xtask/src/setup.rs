@@ -11,6 +11,7 @@ use crate::go_tools;
 use crate::guests::{self, Guest};
 use crate::process::{cargo, run_within};
 use crate::progress::Step;
+use crate::python_packages;
 use crate::repository::Repository;
 use crate::toolchain::{Choice, GuestToolchain};
 use crate::tools;
@@ -64,6 +65,10 @@ pub(crate) fn prepare_tests(workplace: &Workplace) -> Result<Prepared> {
     let prepared = prepare(workplace)?;
     let step = Step::begin("Go programs");
     let summary = go_tools::ensure(&workplace.home.tools(), &step)?;
+    step.done(&summary);
+
+    let step = Step::begin("Python packages");
+    let summary = python_packages::ensure(&workplace.home.tools(), &step)?;
     step.done(&summary);
 
     let step = Step::begin("browser");

@@ -4,6 +4,7 @@ mod applications;
 mod artifacts;
 mod bench;
 mod browser;
+mod clients;
 mod collector;
 mod console;
 mod console_page;
@@ -13,6 +14,8 @@ mod embed;
 mod environment;
 #[cfg(target_os = "linux")]
 mod faults;
+mod grpc_web;
+mod inference;
 mod libraries;
 mod logs;
 mod models;
@@ -23,6 +26,7 @@ mod probes;
 mod promql;
 #[cfg(target_os = "linux")]
 mod reload;
+mod rest;
 mod run;
 mod serve;
 mod support;

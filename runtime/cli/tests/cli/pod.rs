@@ -43,7 +43,7 @@ fn told(output: &Output) -> (Option<i32>, String) {
 }
 
 /// A folder with the whole model, as a volume would hold it.
-fn model_volume(real: &wisp_testing::RealModel, folder: &Path, files: &[&str]) {
+pub(crate) fn model_volume(real: &wisp_testing::RealModel, folder: &Path, files: &[&str]) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models").join(wisp_testing::MODEL);
     for part in ["", "golden", "calibration"] {
         std::fs::create_dir_all(folder.join(part)).expect("new folder");
@@ -62,7 +62,7 @@ fn model_volume(real: &wisp_testing::RealModel, folder: &Path, files: &[&str]) {
 }
 
 /// The parts of the model that Candle needs.
-const CANDLE_FILES: [&str; 4] = ["model.safetensors", "config.json", "tokenizer.json", "vocab.txt"];
+pub(crate) const CANDLE_FILES: [&str; 4] = ["model.safetensors", "config.json", "tokenizer.json", "vocab.txt"];
 
 /// A pod that serves; killed when dropped, if it still runs.
 struct Running(Child);
