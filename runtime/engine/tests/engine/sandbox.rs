@@ -248,8 +248,8 @@ async fn an_application_asked_to_embed_says_what_it_is() {
     let engine = support::start(config, &real);
     assert!(engine.has_application("/"));
     let error = embed(&engine, "web", &["a text"]).await.expect_err("serves HTTP");
-    assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert!(error.to_string().contains("the guest is an HTTP application"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    assert!(error.to_string().starts_with("deployment `web` is an HTTP application"), "{error}");
     let two = |second: &mut DeploymentConfig| second.models.clear();
     let Some((_, mut config)) = with(test, "one", "http-probe", two) else { return };
     support::add_guest(&mut config, test, "two", "http-probe", patient()).expect("it was built");

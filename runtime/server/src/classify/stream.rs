@@ -158,7 +158,7 @@ mod tests {
         answers.next().await.expect("the first").expect("is answered");
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(taken.load(Ordering::Relaxed), INFLIGHT);
-        assert_eq!(answers.count().await, 39);
+        assert_eq!(answers.collect::<Vec<_>>().await.len(), 39);
     }
 
     #[tokio::test(start_paused = true)]
