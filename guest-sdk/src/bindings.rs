@@ -1,5 +1,7 @@
-//! Bindings generated from `wit/` for the world `embedder`. Use the types of the crate root; these are for a guest that
-//! needs a call of `wasi:nn` which they do not offer.
+//! Bindings generated from `wit/` for the world `embedder`, and for what the world `classifier` has beyond it. Use the types of
+//! the crate root; these are for a guest that needs a call of `wasi:nn` which they do not offer.
+
+pub mod classifier;
 
 wit_bindgen::generate!({
     path: "wit",

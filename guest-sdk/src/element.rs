@@ -54,6 +54,14 @@ pub(crate) const fn name(data_type: DataType) -> &'static str {
     }
 }
 
+impl DataType {
+    /// The type's name in messages, as the host writes it: `f32`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        name(self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -29,6 +29,8 @@
 //! - [`plan`] cuts rows of different lengths into batches; [`PaddedRows`] makes the tensors of one.
 //! - [`pooling`] turns one vector a token into one vector a text.
 //! - [`TextEmbedder`] and [`TokenEmbedder`] put them together, the first for Wisp, the second for any WASI-NN host.
+//! - [`Classifier`] is what a guest that classifies implements; [`scores`] turns what a model computes into ranked labels, and
+//!   [`state`] keeps tensors from one request to the next.
 //!
 //! ```no_run
 //! use wisp_guest::{EncodeOptions, Error, Model, Tokenizer, ndarray::Ix2};
@@ -56,6 +58,7 @@
 pub mod bindings;
 
 mod batched;
+pub mod classifier;
 mod element;
 mod embedder;
 mod error;
@@ -65,6 +68,8 @@ pub mod models;
 mod padded;
 pub mod plan;
 pub mod pooling;
+pub mod scores;
+pub mod state;
 mod tensor;
 mod text_embedder;
 mod token_embedder;
@@ -72,6 +77,7 @@ mod tokenizer;
 
 pub use ndarray;
 
+pub use classifier::{Candidate, Classification, Classifier, ClassifyInput, ClassifyOptions, ScoredLabel, Scoring};
 pub use element::Element;
 pub use embedder::{Embedder, Embeddings, Inputs, Options, check_inputs, fit_tokens};
 pub use error::{Error, ErrorKind};

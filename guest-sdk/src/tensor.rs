@@ -129,6 +129,28 @@ impl<'a> Tensor<'a> {
     }
 }
 
+impl Tensor<'_> {
+    /// The elements as `f32`, one after the other in row-major order, converted as [`Tensor::to_f32`] does.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] when the tensor holds integers.
+    pub fn to_f32_vec(&self) -> Result<Vec<f32>, Error> {
+        let bytes = self.bytes();
+        match self.data_type {
+            DataType::Fp32 => Ok(bytemuck::cast_slice(bytes).to_vec()),
+            DataType::Fp16 => Ok(converted(bytes, half::f16::to_f32)),
+            DataType::Bf16 => Ok(converted(bytes, half::bf16::to_f32)),
+            DataType::Fp64 => Ok(converted(bytes, narrow)),
+            integer => Err(Error::unsupported(format!("tensor holds {}, not a floating-point type", name(integer)))),
+        }
+    }
+}
+
+/// Elements of another type; the bytes of a tensor are aligned for its own.
+fn converted<T: Element>(bytes: &[u8], convert: fn(T) -> f32) -> Vec<f32> {
+    bytemuck::cast_slice(bytes).iter().map(|&value| convert(value)).collect()
+}
+
 impl std::fmt::Debug for Tensor<'_> {
     /// Type and shape only: payloads are users' data and stay out of logs.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -227,6 +249,7 @@ mod tests {
             let tensor = tensor.expect("2 values");
             let values = tensor.to_f32().expect("floating point");
             assert_eq!(values.as_slice().expect("contiguous"), expected, "{tensor:?}");
+            assert_eq!(tensor.to_f32_vec().expect("floating point"), expected, "{tensor:?}");
         }
     }
 }

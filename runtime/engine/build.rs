@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-const GUESTS: [&str; 1] = ["embedder"];
+const GUESTS: [&str; 3] = ["embedder", "image-classifier", "zero-shot"];
 
 fn main() {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).expect("cargo sets the manifest folder");

@@ -117,7 +117,8 @@ impl Embed {
     }
 }
 
-fn add(a: RequestTimes, b: RequestTimes) -> RequestTimes {
+/// The times of two requests that followed each other.
+pub(crate) fn add(a: RequestTimes, b: RequestTimes) -> RequestTimes {
     RequestTimes {
         queue: a.queue + b.queue,
         tokenize: a.tokenize + b.tokenize,

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod classify;
 mod compile;
 mod config;
 mod devices;
@@ -85,7 +86,9 @@ enum Command {
     Serve(serve::Serve),
     /// Embed texts here, without a server.
     Embed(embed::Embed),
-    /// Run a module: a program, an HTTP application, an embedder.
+    /// Classify texts or images here, without a server.
+    Classify(classify::Classify),
+    /// Run a module: a program, an HTTP application, an embedder, a classifier.
     Run(Box<run::Run>),
     /// Measure throughput and latency, with every answer checked.
     Bench(Box<bench::Bench>),
@@ -140,6 +143,7 @@ fn main() -> ExitCode {
         Command::Run(command) => command.run(&cli.global),
         Command::Serve(command) => command.run(&cli.global).map(done),
         Command::Embed(command) => command.run(&cli.global).map(done),
+        Command::Classify(command) => command.run(&cli.global).map(done),
         Command::Bench(command) => command.run(&cli.global).map(done),
         Command::Models(command) => command.run(&cli.global).map(done),
         Command::Push(command) => command.run(&cli.global).map(done),
@@ -166,7 +170,7 @@ fn main() -> ExitCode {
 }
 
 fn exit_code(error: &anyhow::Error) -> ExitCode {
-    if error.is::<texts::NoTexts>() {
+    if error.is::<texts::NoTexts>() || error.is::<classify::NoLabels>() {
         return ExitCode::from(2);
     }
     if let Some(failed) = error.downcast_ref::<bench::Failed>() {

@@ -9,11 +9,13 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 use wisp_core::Placement;
 use wisp_engine::{
-    Config, DeploymentConfig, DirConfig, EmbedRequest, Engine, EnvConfig, GrantsConfig, GuestKind, GuestLimits,
-    HttpGrant, ModelConfig, Program, ProgramConfig, ServerConfig, Streams, TensorTypes, TrustConfig, WrittenIn,
+    ClassifyRequest, Config, DeploymentConfig, DirConfig, EmbedRequest, Engine, EnvConfig, GrantsConfig, GuestKind,
+    GuestLimits, HttpGrant, ModelConfig, Program, ProgramConfig, ServerConfig, Streams, TensorTypes, TrustConfig,
+    WrittenIn,
 };
 use wisp_model_store::Store;
 
+use crate::classify::Input;
 use crate::placement::PlacementOptions;
 use crate::progress::Console;
 use crate::{GlobalOptions, output, serve};
@@ -102,6 +104,7 @@ impl Run {
             GuestKind::Program => self.program(name, &wasm, &store),
             GuestKind::Http => self.application(name, store).map(|()| ExitCode::SUCCESS),
             GuestKind::Embedder => self.embed(name, &store).map(|()| ExitCode::SUCCESS),
+            GuestKind::Classifier => self.classify(name, &store).map(|()| ExitCode::SUCCESS),
         }
     }
 
@@ -150,6 +153,26 @@ impl Run {
         let answer = runtime.block_on(engine.embed(EmbedRequest::texts(texts)))?;
         for vector in answer.vectors() {
             output::line(serde_json::to_string(vector)?)?;
+        }
+        Ok(())
+    }
+
+    /// Texts, and image files behind an `@`: labels and scores, a line an argument.
+    fn classify(self, name: String, store: &Store) -> anyhow::Result<()> {
+        if self.arguments.is_empty() {
+            bail!("{name} classifies; give texts as arguments, or images as @FILE");
+        }
+        let engine = Engine::start(self.deployed(name, REQUEST_WALL_MS), store, &Console::new())?;
+        let input = |argument: &String| match argument.strip_prefix('@') {
+            Some(file) => Input::Image(file.into()).read(engine.limits().image_bytes),
+            None => Input::Text(argument.clone()).read(0),
+        };
+        let inputs = self.arguments.iter().map(input).collect::<anyhow::Result<Vec<_>>>()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let answer = runtime.block_on(engine.classify(ClassifyRequest::inputs(inputs)))?;
+        for scores in answer.classifications {
+            let labels: Vec<_> = scores.labels.iter().map(|one| (&one.label, one.score)).collect();
+            output::line(serde_json::to_string(&labels)?)?;
         }
         Ok(())
     }

@@ -199,7 +199,11 @@ fn report(engine: &Engine) {
         let models: Vec<_> = deployment.models.iter().map(|(alias, model)| format!("{alias} = {model}")).collect();
         let models = if models.is_empty() { "no model".to_owned() } else { models.join(", ") };
         let kilobytes = deployment.wasm_bytes.div_ceil(1000);
-        let kind = if deployment.kind == GuestKind::Http { "serves HTTP, " } else { "" };
+        let kind = match deployment.kind {
+            GuestKind::Http => "serves HTTP, ",
+            GuestKind::Classifier => "classifies, ",
+            GuestKind::Embedder | GuestKind::Program => "",
+        };
         eprintln!("deployment {}: {} ({kilobytes} KB), {kind}{models}", deployment.name, deployment.guest);
     }
 }

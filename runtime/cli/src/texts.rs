@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 /// Names standard input among the texts.
 const STANDARD_INPUT: &str = "-";
 
-/// Nothing to embed: wrong usage.
+/// No texts to work on: wrong usage.
 #[derive(Debug, thiserror::Error)]
 #[error("no texts; give some, `-` for lines of standard input, or --file FILE")]
 pub(crate) struct NoTexts;

@@ -7,9 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
-use wisp_host::{GrantedModel, Grants, Guest, GuestKind, Host, HostConfig, Limits, Loading, ModelGrant};
+use tokio::time::Instant;
+use wisp_host::{
+    GrantedModel, Grants, Guest, GuestKind, Host, HostConfig, KeptTensors, Limits, Loading, ModelGrant, Outside,
+    StateLimits,
+};
 use wisp_model_store::{Home, PinnedArtifact};
-use wisp_scheduler::HealthState;
+use wisp_scheduler::{Announced, Caller, HealthState};
 
 use crate::brought::Brought;
 use crate::config::{DeploymentConfig, InstancesChoice, check_guest_file};
@@ -18,6 +22,9 @@ use crate::instances::Instances;
 use crate::metrics::{DeploymentMetrics, Metrics};
 use crate::outside::outside;
 use crate::{BUILTIN_PREFIX, EngineError, IMAGE_GUEST, PodImage, StartError, builtin, trust};
+
+/// What a built-in guest may keep where the configuration says nothing: vectors of some thousand labels.
+const BUILTIN_STATE_BYTES: usize = 8 << 20;
 
 /// A deployment in service.
 pub(crate) struct Deployment {
@@ -95,7 +102,12 @@ impl Deployment {
             let deadline = grant.deadline_ms.map(Duration::from_millis);
             Some((alias.clone(), ModelGrant { model, max_rows: grant.max_rows, deadline }))
         });
-        let grants = Grants::new(models).with_outside(outside(name, &config.grants, place.brought)?);
+        let kept_tensors = kept_tensors(config);
+        if let Some(kept) = &kept_tensors {
+            place.metrics.keeps(name, kept);
+        }
+        let outside = Outside { kept_tensors, ..outside(name, &config.grants, place.brought)? };
+        let grants = Grants::new(models).with_outside(outside);
         Ok(Self {
             name: name.into(),
             guest,
@@ -112,6 +124,24 @@ impl Deployment {
     pub(crate) fn max_tokens(&self) -> Option<usize> {
         let of_model = |model: &GrantedModel| Some(model.tokenizer.as_ref()?.options().max_tokens);
         self.grants.iter().filter_map(|(_, model)| of_model(model)).max()
+    }
+
+    /// Announces the work of a request to every model that the guest may use, before anything is done for it.
+    pub(crate) fn announce(
+        &self,
+        rows: usize,
+        tokens: usize,
+        deadline: Option<Instant>,
+        caller: &Caller,
+        arrived_at: Instant,
+    ) -> Result<Vec<(Arc<GrantedModel>, Announced)>, EngineError> {
+        let wall_end = arrived_at + self.limits.wall;
+        let deadline = deadline.map_or(wall_end, |deadline| deadline.min(wall_end));
+        let announced = self.grants.iter().map(|(_, model)| {
+            let announced = model.queue.announce(caller, rows, tokens, Some(deadline));
+            announced.map(|announced| (Arc::clone(model), announced)).map_err(EngineError::Admission)
+        });
+        announced.collect()
     }
 
     /// A place for one more instance, where the deployment has a bound of its own.
@@ -131,6 +161,15 @@ impl Deployment {
             route: self.route.clone(),
         }
     }
+}
+
+/// What the guest may keep from one request to the next: what the configuration says, and without that a little for guests that
+/// are part of this binary. Others could pass on what one request told them to whoever asks next.
+fn kept_tensors(config: &DeploymentConfig) -> Option<Arc<KeptTensors>> {
+    let is_ours = config.guest.starts_with(BUILTIN_PREFIX);
+    let bytes = config.limits.state_bytes.unwrap_or(if is_ours { BUILTIN_STATE_BYTES } else { 0 });
+    let limits = StateLimits { bytes, entries: config.limits.state_entries };
+    (bytes > 0).then(|| Arc::new(KeptTensors::within(limits)))
 }
 
 /// The guest, if it is the one that may be compiled.

@@ -1,5 +1,7 @@
 //! The engine itself: started from a configuration, asked for embeddings, drained.
 
+mod choose;
+mod classify;
 mod generation;
 mod http;
 mod infer;
@@ -15,7 +17,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
-use wisp_host::{AotCache, CallTimes, EmbedCall, EmbedInputs, Embedded, GrantedModel, HostConfig, Terms};
+use wisp_host::{AotCache, CallTimes, EmbedCall, EmbedInputs, Embedded, GrantedModel, GuestKind, HostConfig, Terms};
 use wisp_model_store::{Progress, Store};
 use wisp_scheduler::observe::GuestCall;
 use wisp_scheduler::{Admission, Announced, Caller, HealthState, Lane, Origin, Permit, Tenant};
@@ -103,7 +105,7 @@ impl Engine {
         let generation = self.shared.generation();
         let (method, metrics) = (request.method, &self.shared.metrics);
         trace::asked(method, request.texts.len());
-        let deployment = generation.deployment(request.deployment.as_deref());
+        let deployment = generation.choose(request.deployment.as_deref(), GuestKind::Embedder);
         let deployment = deployment.inspect_err(|error| {
             metrics.failed(None, method, error);
             trace::failed(error);
@@ -328,32 +330,29 @@ fn announce(
     arrived_at: Instant,
 ) -> Result<Vec<(Arc<GrantedModel>, Announced)>, EngineError> {
     let tokens = deployment.ratio.estimate(request.texts.iter(), deployment.max_tokens());
-    let wall_end = arrived_at + deployment.limits.wall;
-    let deadline = request.deadline.map_or(wall_end, |deadline| deadline.min(wall_end));
-    let announced = deployment.grants.iter().map(|(_, model)| {
-        let announced = model.queue.announce(caller, request.texts.len(), tokens, Some(deadline));
-        announced.map(|announced| (Arc::clone(model), announced)).map_err(EngineError::Admission)
-    });
-    announced.collect()
+    deployment.announce(request.texts.len(), tokens, request.deadline, caller, arrived_at)
 }
 
 fn respond(embedded: Embedded, arrived_at: Instant) -> EmbedResponse {
-    let CallTimes { tokenize, stages, .. } = embedded.times;
-    let times = RequestTimes {
-        queue: stages.queue,
-        tokenize,
-        guest: embedded.times.guest(),
-        gather: stages.gather,
-        infer: stages.infer,
-        total: arrived_at.elapsed(),
-    };
     EmbedResponse {
         placement: embedded.computed_by.as_deref().map(report),
         values: embedded.values,
         dimensions: embedded.dimensions,
         token_counts: embedded.token_counts,
-        times,
+        times: times(&embedded.times, arrived_at),
         share: embedded.share,
+    }
+}
+
+fn times(times: &CallTimes, arrived_at: Instant) -> RequestTimes {
+    let CallTimes { tokenize, stages, .. } = *times;
+    RequestTimes {
+        queue: stages.queue,
+        tokenize,
+        guest: times.guest(),
+        gather: stages.gather,
+        infer: stages.infer,
+        total: arrived_at.elapsed(),
     }
 }
 

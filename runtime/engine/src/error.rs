@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use wisp_core::{ErrorKind, Kinded};
-use wisp_host::{CallError, HostError};
+use wisp_host::{CallError, GuestKind, HostError};
 use wisp_model_store::StoreError;
 use wisp_scheduler::ScheduleError;
 
 use crate::room::{self, ModelNeed};
-use crate::{InputError, RefusalStage, TrustError};
+use crate::{ClassifyError, InputError, RefusalStage, TrustError};
 
 /// When a caller that found every place taken may try again: requests take some ten milliseconds.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
@@ -155,6 +155,21 @@ pub enum EngineError {
         /// What there is.
         available: String,
     },
+    /// The deployment does something else.
+    #[error("deployment `{deployment}` is {kind}, not one that {wanted}; {}", alternatives(.fitting))]
+    WrongKind {
+        /// The deployment.
+        deployment: String,
+        /// What it is.
+        kind: GuestKind,
+        /// What was asked for.
+        wanted: &'static str,
+        /// The deployments that do it.
+        fitting: String,
+    },
+    /// A request to classify cannot be meant.
+    #[error(transparent)]
+    Classify(ClassifyError),
     /// Nothing of this name takes tensors.
     #[error("model `{name}` does not exist; there is {available}")]
     UnknownEndpoint {
@@ -221,6 +236,13 @@ pub enum EngineError {
     Call(#[from] CallError),
 }
 
+fn alternatives(fitting: &str) -> String {
+    match fitting {
+        "" => "none does; add one under [deployments.NAME]".to_owned(),
+        names => format!("name {names}"),
+    }
+}
+
 impl EngineError {
     /// The same error for a caller that sent these texts as a part of more, the first of them at `first`.
     #[must_use]
@@ -228,6 +250,11 @@ impl EngineError {
         match self {
             Self::EmptyText { index } => Self::EmptyText { index: first + index },
             Self::TextTooLong { index, bytes, limit } => Self::TextTooLong { index: first + index, bytes, limit },
+            Self::Classify(error) => Self::Classify(error.counted_from(first)),
+            Self::Call(CallError::Guest { kind, message }) if first > 0 && message.contains("input ") => {
+                let message = format!("{message} (counted from input {first} on)");
+                Self::Call(CallError::Guest { kind, message })
+            }
             Self::Call(CallError::Guest { kind, message }) if first > 0 && message.contains("text ") => {
                 let message = format!("{message} (counted from text {first} on)");
                 Self::Call(CallError::Guest { kind, message })
@@ -269,6 +296,8 @@ impl Kinded for EngineError {
             }
             Self::Input(error) => error.kind(),
             Self::Instances { .. } => ErrorKind::ResourceExhausted,
+            Self::WrongKind { .. } => ErrorKind::InvalidArgument,
+            Self::Classify(error) => error.kind(),
             Self::AmbiguousDeployment { .. } | Self::NoTexts | Self::EmptyText { .. } => ErrorKind::InvalidArgument,
             Self::TooManyTexts { .. } | Self::TextTooLong { .. } => ErrorKind::TooLarge,
             Self::Draining => ErrorKind::Unavailable,

@@ -24,6 +24,7 @@ mod brought;
 mod builtin;
 mod calibrate;
 mod cgroup;
+mod classify;
 mod config;
 mod deployment;
 mod door;
@@ -50,6 +51,7 @@ mod trust;
 
 pub use builtin::{BUILTIN_PREFIX, guest as builtin_guest};
 pub use calibrate::{CalibrationError, calibrate};
+pub use classify::{ClassifyError, ClassifyRequest, ClassifyResponse};
 pub use config::{
     AuthConfig, BatchingConfig, ClientCertificates, Config, ConfigError, DeploymentConfig, DeviceConfig, DirConfig,
     DrainConfig, EnvConfig, GrantsConfig, GuestLimits, InstancesChoice, ModelConfig, ModelGrantConfig, PrecisionChoice,
@@ -76,8 +78,9 @@ pub use room::ModelNeed;
 pub use tenants::{ANONYMOUS, Credentials, Identity, IdentityError};
 pub use trust::TrustError;
 pub use wisp_host::{
-    AotCache, CallError, Captured, CodeFile, EmbedOptions, GuestBody, GuestBodyError, GuestKind, HostConfig, HostError,
-    HttpGrant, InheritError, Limits, ProgramEnd, Streams, TensorTypes, WrittenIn, check_node_cache, compile as compile_guest,
-    forget_environment, kind_of as guest_kind, take_sealed,
+    AotCache, CallError, CandidateLabel, Captured, ClassifyInput, ClassifyOptions, CodeFile, EmbedOptions, GuestBody,
+    GuestBodyError, GuestKind, HostConfig, HostError, HttpGrant, InheritError, LabelScore, LabelScores, Limits, ProgramEnd,
+    Streams, TensorTypes, WrittenIn, check_node_cache, compile as compile_guest, forget_environment,
+    kind_of as guest_kind, take_sealed,
 };
 pub use wisp_scheduler::{BatchRecord, BatchShare, Lane, Origin, Tenant, observe};

@@ -4,8 +4,9 @@ mod infer;
 mod leaving;
 mod method;
 mod refusal;
+mod state;
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -17,7 +18,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use wisp_core::{ErrorKind, Kinded};
-use wisp_host::CallError;
+use wisp_host::{CallError, KeptTensors};
 use wisp_scheduler::{RejectReason, ScheduleError, SchedulerMetrics};
 
 use crate::{EngineError, ModelInfo};
@@ -26,6 +27,7 @@ pub(crate) use leaving::Leaving;
 pub use method::Method;
 use refusal::RefusalSeconds;
 pub use refusal::RefusalStage;
+use state::StateCollector;
 
 /// All figures of an engine.
 pub(crate) struct Metrics {
@@ -42,6 +44,7 @@ pub(crate) struct Metrics {
     inflight: Gauge,
     models_loaded: Gauge,
     devices: Family<DeviceLabels, Gauge>,
+    state: StateCollector,
     models_healthy: Family<ModelLabels, Gauge>,
     deployments_ready: Family<DeploymentLabels, Gauge>,
 }
@@ -131,6 +134,7 @@ impl Metrics {
             inflight: Gauge::default(),
             models_loaded: Gauge::default(),
             devices: Family::default(),
+            state: StateCollector::default(),
             models_healthy: Family::default(),
             deployments_ready: Family::default(),
             registry: Mutex::default(),
@@ -147,6 +151,7 @@ impl Metrics {
         registry.register("wisp_inflight_requests", "Requests in the engine", metrics.inflight.clone());
         registry.register("wisp_models_loaded", "Models in service", metrics.models_loaded.clone());
         registry.register("wisp_device_info", "What each model runs on", metrics.devices.clone());
+        registry.register_collector(Box::new(metrics.state.clone()));
         let healthy = metrics.models_healthy.clone();
         registry.register("wisp_model_healthy", "1 while the model is in service, otherwise 0", healthy);
         let ready = metrics.deployments_ready.clone();
@@ -191,6 +196,11 @@ impl Metrics {
         deployment.guest_seconds.observe(times.guest.as_secs_f64());
         deployment.guest_start_seconds.observe(times.start.as_secs_f64());
         deployment.tokenize_seconds.observe(times.tokenize.as_secs_f64());
+    }
+
+    /// A deployment keeps tensors from one request to the next.
+    pub(crate) fn keeps(&self, deployment: &str, kept: &Arc<KeptTensors>) {
+        self.state.follow(deployment, kept);
     }
 
     /// An application answered; what it answered is its own business.

@@ -19,6 +19,7 @@ pub(crate) fn outside(name: &str, grants: &GrantsConfig, brought: &Arc<Brought>)
         env: grants.env.iter().map(variable).collect::<Result<_, _>>().map_err(refuse)?,
         http: grants.http.clone(),
         loader: brought.granted(&grants.load),
+        kept_tensors: None,
         written_in: grants.written_in,
     })
 }

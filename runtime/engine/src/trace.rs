@@ -4,7 +4,7 @@ use wisp_core::Kinded;
 use wisp_scheduler::observe::{self, Fact};
 
 use crate::metrics::{Method, code};
-use crate::{EmbedResponse, EngineError, PlacementReport};
+use crate::{ClassifyResponse, EmbedResponse, EngineError, PlacementReport};
 
 /// So many inputs came, and what is wanted for them.
 pub(crate) fn asked(method: Method, inputs: usize) {
@@ -21,9 +21,18 @@ pub(crate) fn answers(deployment: &str) {
 
 /// Texts were embedded.
 pub(crate) fn embedded(response: &EmbedResponse) {
+    ran(response.token_counts.iter().copied(), response.placement.as_ref());
+}
+
+/// Texts or images were classified.
+pub(crate) fn classified(response: &ClassifyResponse) {
+    ran(response.classifications.iter().map(|one| one.tokens), response.placement.as_ref());
+}
+
+fn ran(tokens: impl Iterator<Item = u32>, placement: Option<&PlacementReport>) {
     observe::tell(|observer| {
-        observer.note(Fact::Tokens(response.token_counts.iter().map(|&tokens| u64::from(tokens)).sum()));
-        if let Some(PlacementReport { model, placement, precision }) = &response.placement {
+        observer.note(Fact::Tokens(tokens.map(u64::from).sum()));
+        if let Some(PlacementReport { model, placement, precision }) = placement {
             observer.note(Fact::Ran { model, placement: *placement, precision: *precision });
         }
     });

@@ -1,5 +1,7 @@
 //! Bindings generated from the WIT that the guest SDK reads too.
 
+pub(crate) mod classifier;
+
 wasmtime::component::bindgen!({
     path: "../../guest-sdk/wit",
     world: "wisp:inference/embedder",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use wasmtime::Trap;
+use wisp_core::ErrorKind;
 use wisp_scheduler::StageTimes;
 
 use crate::account::Account;
@@ -12,6 +13,7 @@ use crate::core_state::CoreState;
 use crate::error::CallError;
 use crate::guest::Shape;
 use crate::state::State;
+use crate::terms::End;
 use crate::wasi::Streams;
 use crate::{Guest, TensorTypes, Terms};
 
@@ -90,6 +92,7 @@ impl Guest {
         let mut store = self.loaded.store(State::new(account, Streams::Log).map_err(granting)?);
         let made = match &self.loaded.shape {
             Shape::Embedder(embedder) => embedder.instantiate_async(&mut store).await.map(drop),
+            Shape::Classifier(classifier) => classifier.instantiate_async(&mut store).await.map(drop),
             Shape::Http(proxy) => proxy.instantiate_async(&mut store).await.map(drop),
             Shape::Command(command) => command.instantiate_async(&mut store).await.map(drop),
             Shape::Core(_) => Ok(()),
@@ -141,6 +144,22 @@ pub(crate) fn late(account: &Account, is_wall: bool) -> CallError {
 }
 
 /// A guest's message as it is passed on.
-pub(crate) fn message(text: &str) -> String {
+fn message(text: &str) -> String {
     text.chars().take(MESSAGE_LIMIT_CHARS).collect()
+}
+
+/// The guest's own error, or the host's that it passed on: `wasi:nn` has fewer codes than there are kinds, so a failure
+/// that came from the host gets its kind back.
+pub(crate) fn passed_on(account: &Account, kind: ErrorKind, text: &str, end: End) -> CallError {
+    let message = message(text);
+    match &account.last_failure {
+        Some((ErrorKind::DeadlineExceeded, _)) if Instant::now() >= end.at => late(account, end.is_wall),
+        Some((host_kind, host_message)) if message.contains(host_message.as_str()) => match account.retry_after {
+            Some(retry_after) if *host_kind == ErrorKind::ResourceExhausted => {
+                CallError::Overloaded { message, retry_after }
+            }
+            _ => CallError::Guest { kind: *host_kind, message },
+        },
+        _ => CallError::Guest { kind, message },
+    }
 }

@@ -3,20 +3,15 @@
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use wisp_core::ErrorKind;
 use wisp_scheduler::BatchShare;
 
-use crate::account::Account;
 use crate::bindings::exports::wisp::inference::embedding::{Embeddings, Error as GuestError, Inputs, Options};
-use crate::call::{late, message};
+use crate::call::{late, passed_on};
 use crate::convert::core_kind;
 use crate::error::CallError;
-use crate::guest::Shape;
-use crate::keep::Live;
-use crate::state::State;
-use crate::terms::{End, Terms};
-use crate::wasi::Streams;
-use crate::{CallTimes, Copies, GrantedModel, Guest};
+use crate::keep::{Instance, Live};
+use crate::terms::Terms;
+use crate::{CallTimes, Copies, GrantedModel, Guest, GuestKind};
 
 /// A request to embed.
 #[derive(Debug)]
@@ -102,7 +97,7 @@ impl Guest {
         let EmbedCall { terms, inputs, options } = call;
         let (started_at, count) = (Instant::now(), inputs.len());
         let end = terms.end(started_at);
-        let mut live = self.ready(terms.open(self, end))?;
+        let mut live = self.ready(terms.open(self, end), GuestKind::Embedder, "embeds texts")?;
         let _running = self.loaded.ticker.run();
         let inputs = match inputs {
             EmbedInputs::Texts(texts) => Inputs::Texts(texts),
@@ -139,47 +134,9 @@ impl Guest {
         inputs: &Inputs,
         options: Options,
     ) -> wasmtime::Result<Result<Embeddings, GuestError>> {
-        let Live { store, instance, .. } = live;
-        let instance = match instance {
-            Some(instance) => instance,
-            None => {
-                let Shape::Embedder(embedder) = &self.loaded.shape else { wasmtime::bail!("the guest embeds nothing") };
-                let started_at = Instant::now();
-                let made = embedder.instantiate_async(&mut *store).await?;
-                store.data_mut().account.made_instance(started_at);
-                instance.insert(made)
-            }
-        };
+        let (store, instance) = live.instance(self).await?;
+        let Instance::Embedder(instance) = instance else { wasmtime::bail!("the guest embeds nothing") };
         instance.wisp_inference_embedding().call_embed(store, inputs, options).await
-    }
-
-    /// An instance that was kept, or the store for a new one.
-    fn ready(&self, account: Account) -> Result<Live, CallError> {
-        if !matches!(self.loaded.shape, Shape::Embedder(_)) {
-            return Err(self.wrong_kind(&account, "embeds texts"));
-        }
-        if let Some(kept) = self.kept.as_ref().and_then(|kept| kept.take()) {
-            return self.renew(kept, account);
-        }
-        let deployment = Arc::clone(&account.deployment);
-        let state = State::new(account, Streams::Log).map_err(|error| CallError::granting(&deployment, &error))?;
-        Ok(Live::new(self.loaded.store(state)))
-    }
-}
-
-/// The guest's own error, or the host's that it passed on: `wasi:nn` has fewer codes than there are kinds, so a failure
-/// that came from the host gets its kind back.
-fn passed_on(account: &Account, kind: ErrorKind, text: &str, end: End) -> CallError {
-    let message = message(text);
-    match &account.last_failure {
-        Some((ErrorKind::DeadlineExceeded, _)) if Instant::now() >= end.at => late(account, end.is_wall),
-        Some((host_kind, host_message)) if message.contains(host_message.as_str()) => match account.retry_after {
-            Some(retry_after) if *host_kind == ErrorKind::ResourceExhausted => {
-                CallError::Overloaded { message, retry_after }
-            }
-            _ => CallError::Guest { kind: *host_kind, message },
-        },
-        _ => CallError::Guest { kind, message },
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) fn kind(exports: &[String]) -> Option<GuestKind> {
     let has = |interface: &str| exports.iter().any(|export| export.split('@').next() == Some(interface));
     if has("wisp:inference/embedding") {
         Some(GuestKind::Embedder)
+    } else if has("wisp:inference/classification") {
+        Some(GuestKind::Classifier)
     } else if has("wasi:http/incoming-handler") {
         Some(GuestKind::Http)
     } else if has("wasi:cli/run") {

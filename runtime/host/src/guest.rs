@@ -11,6 +11,7 @@ use wisp_scheduler::Origin;
 
 use crate::account::Account;
 use crate::bindings::EmbedderPre;
+use crate::bindings::classifier::ClassifierPre;
 use crate::compiled::Compiled;
 use crate::core_state::CoreState;
 use crate::epoch::EpochTicker;
@@ -32,6 +33,8 @@ pub struct Guest {
 pub enum GuestKind {
     /// A component that exports `wisp:inference/embedding`.
     Embedder,
+    /// A component that exports `wisp:inference/classification`.
+    Classifier,
     /// A component that exports `wasi:http/incoming-handler`.
     Http,
     /// A program: a component that exports `wasi:cli/run`, or a core module of WASI preview 1.
@@ -54,6 +57,7 @@ pub(crate) struct Loaded {
 /// A guest linked as what it is.
 pub(crate) enum Shape {
     Embedder(EmbedderPre<State>),
+    Classifier(ClassifierPre<State>),
     Http(ProxyPre<State>),
     Command(CommandPre<State>),
     Core(InstancePre<CoreState>),
@@ -80,6 +84,7 @@ impl std::fmt::Display for GuestKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Embedder => "an embedder (it exports wisp:inference/embedding)",
+            Self::Classifier => "a classifier (it exports wisp:inference/classification)",
             Self::Http => "an HTTP application (it exports wasi:http/incoming-handler)",
             Self::Program => "a program (it exports wasi:cli/run or _start)",
         })
@@ -117,6 +122,7 @@ impl Guest {
     pub fn kind(&self) -> GuestKind {
         match self.loaded.shape {
             Shape::Embedder(_) => GuestKind::Embedder,
+            Shape::Classifier(_) => GuestKind::Classifier,
             Shape::Http(_) => GuestKind::Http,
             Shape::Command(_) | Shape::Core(_) => GuestKind::Program,
         }
@@ -176,6 +182,7 @@ fn link_component(flavour: &Flavour, name: &str, component: &Component) -> Resul
     let exports: Vec<_> = ty.exports(&flavour.engine).map(|(export, _)| export.to_owned()).collect();
     let shape = match exports::kind(&exports) {
         Some(GuestKind::Embedder) => EmbedderPre::new(linked).map(Shape::Embedder),
+        Some(GuestKind::Classifier) => ClassifierPre::new(linked).map(Shape::Classifier),
         Some(GuestKind::Http) => ProxyPre::new(linked).map(Shape::Http),
         Some(GuestKind::Program) => CommandPre::new(linked).map(Shape::Command),
         None => {

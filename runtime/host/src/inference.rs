@@ -1,6 +1,8 @@
-//! The additive interfaces of `wisp:inference`: facts about granted models, and tokenising in the host.
+//! The additive interfaces of `wisp:inference`: facts about granted models, tokenising in the host, and what a
+//! deployment keeps.
 
 mod models;
+mod state;
 mod tokenizer;
 
 pub use tokenizer::Encoding;

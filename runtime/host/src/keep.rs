@@ -1,17 +1,21 @@
-//! Instances that are kept for the next request, for deployments that ask for it.
+//! Instances that serve one request, or are kept for the next one, for deployments that ask for it.
 //!
 //! What a guest remembers in its memory then passes from one request to the next of the same deployment, and nothing else
 //! does: each request has an account of its own. An instance is used again only after a call that went well, that gave back
 //! every tensor, and not for ever: what leaks in a guest is bounded by its limits, and those are counted anew.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::time::Instant;
 use wasmtime::Store;
 
 use crate::account::Account;
 use crate::bindings::Embedder;
+use crate::bindings::classifier::Classifier;
 use crate::error::CallError;
+use crate::guest::Shape;
 use crate::state::State;
+use crate::wasi::Streams;
 use crate::{Guest, GuestKind};
 
 /// Calls of one instance, after which a fresh one takes its place.
@@ -24,8 +28,14 @@ const WAITING_LIMIT: usize = 32;
 /// An instance, or the store for one that is to be made.
 pub(crate) struct Live {
     pub(crate) store: Store<State>,
-    pub(crate) instance: Option<Embedder>,
+    instance: Option<Instance>,
     calls: u32,
+}
+
+/// An instance as what it is called.
+pub(crate) enum Instance {
+    Embedder(Embedder),
+    Classifier(Classifier),
 }
 
 /// Instances between two calls; the one that was used last is taken first, because its memory is in the caches.
@@ -33,13 +43,38 @@ pub(crate) struct Live {
 pub(crate) struct Kept(Mutex<Vec<Live>>);
 
 impl Live {
-    pub(crate) fn new(store: Store<State>) -> Self {
+    fn new(store: Store<State>) -> Self {
         Self { store, instance: None, calls: 0 }
+    }
+
+    /// The instance, made if it is not there yet, and its store.
+    pub(crate) async fn instance(&mut self, guest: &Guest) -> wasmtime::Result<(&mut Store<State>, &Instance)> {
+        let Self { store, instance, .. } = self;
+        let instance = match instance {
+            Some(instance) => instance,
+            None => {
+                let started_at = Instant::now();
+                let made = Instance::make(guest, store).await?;
+                store.data_mut().account.made_instance(started_at);
+                instance.insert(made)
+            }
+        };
+        Ok((store, instance))
+    }
+}
+
+impl Instance {
+    async fn make(guest: &Guest, store: &mut Store<State>) -> wasmtime::Result<Self> {
+        match &guest.loaded.shape {
+            Shape::Embedder(embedder) => embedder.instantiate_async(store).await.map(Self::Embedder),
+            Shape::Classifier(classifier) => classifier.instantiate_async(store).await.map(Self::Classifier),
+            Shape::Http(_) | Shape::Command(_) | Shape::Core(_) => wasmtime::bail!("the guest answers no calls"),
+        }
     }
 }
 
 impl Kept {
-    pub(crate) fn take(&self) -> Option<Live> {
+    fn take(&self) -> Option<Live> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
@@ -52,18 +87,32 @@ impl Kept {
 }
 
 impl Guest {
-    /// The same guest, whose instances serve one request after the other. Only embedders are called so often.
+    /// The same guest, whose instances serve one request after the other. Only embedders and classifiers are called so often.
     #[must_use]
     pub fn reusing(mut self) -> Self {
-        self.kept = (self.kind() == GuestKind::Embedder).then(Default::default);
+        let is_called = matches!(self.kind(), GuestKind::Embedder | GuestKind::Classifier);
+        self.kept = is_called.then(Default::default);
         self
     }
 
+    /// An instance that was kept, or the store for a new one, of a guest that is of this kind; `what` says what such a one does.
+    pub(crate) fn ready(&self, account: Account, kind: GuestKind, what: &str) -> Result<Live, CallError> {
+        if self.kind() != kind {
+            return Err(self.wrong_kind(&account, what));
+        }
+        if let Some(kept) = self.kept.as_ref().and_then(|kept| kept.take()) {
+            return Ok(self.renewed(kept, account));
+        }
+        let deployment = Arc::clone(&account.deployment);
+        let state = State::new(account, Streams::Log).map_err(|error| CallError::granting(&deployment, &error))?;
+        Ok(Live::new(self.loaded.store(state)))
+    }
+
     /// Gives a kept instance to another request.
-    pub(crate) fn renew(&self, mut kept: Live, account: Account) -> Result<Live, CallError> {
+    fn renewed(&self, mut kept: Live, account: Account) -> Live {
         self.loaded.arm(&mut kept.store, &account);
         kept.store.data_mut().account = account;
-        Ok(kept)
+        kept
     }
 
     /// Keeps an instance whose call went well, if this guest reuses them.

@@ -6,7 +6,7 @@
 //!
 //! What a guest can reach is exactly this:
 //! - the models that its [`Grants`] name, through `wasi:nn@0.2.0-rc-2024-10-28` and, if it wants them, the additive
-//!   `wisp:inference/models` and `wisp:inference/tokenizer`;
+//!   `wisp:inference/models` and `wisp:inference/tokenizer`, and where it is granted, `wisp:inference/state`;
 //! - of WASI: clocks, random numbers, and standard error, which goes to the log. The rest is linked, because Rust's
 //!   standard library imports it, and grants nothing: no file, no network, no environment.
 //!
@@ -18,6 +18,7 @@ mod account;
 mod bindings;
 mod cache;
 mod call;
+mod classify;
 mod code;
 mod compile;
 mod compiled;
@@ -34,6 +35,7 @@ mod http;
 mod inference;
 mod inherit;
 mod keep;
+mod kept_tensors;
 mod limits;
 mod loading;
 mod nesting;
@@ -53,6 +55,7 @@ mod witx;
 
 pub use cache::{AotCache, KeptCode};
 pub use call::{CallTimes, Copies};
+pub use classify::{CandidateLabel, Classified, ClassifyCall, ClassifyInput, ClassifyOptions, LabelScore, LabelScores};
 pub use code::{CodeFile, check_node_cache, compile};
 pub use embed::{EmbedCall, EmbedInputs, EmbedOptions, Embedded};
 pub use error::{CallError, HostError};
@@ -61,6 +64,7 @@ pub use grants::{EmbeddingFacts, GrantedModel, Grants, ModelGrant};
 pub use guest::{Guest, GuestKind};
 pub use http::{GuestBody, GuestBodyError, HttpCall};
 pub use inherit::{InheritError, forget_environment, take_sealed};
+pub use kept_tensors::{KeptTensors, StateFigures, StateLimits};
 pub use limits::Limits;
 pub use loading::{ExecutionTarget, GraphEncoding, LoadError, ModelBytes, ModelLoader};
 pub use outside::{DirGrant, HttpGrant, HttpGrantError, Outside, WrittenIn};

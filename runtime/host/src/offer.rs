@@ -11,12 +11,13 @@ const WASI: [&str; 7] =
     ["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:http", "wasi:io", "wasi:random", "wasi:sockets"];
 
 /// Interfaces that are offered in exactly this version.
-const EXACT: [&str; 7] = [
+const EXACT: [&str; 8] = [
     "wasi:nn/errors@0.2.0-rc-2024-10-28",
     "wasi:nn/graph@0.2.0-rc-2024-10-28",
     "wasi:nn/inference@0.2.0-rc-2024-10-28",
     "wasi:nn/tensor@0.2.0-rc-2024-10-28",
     "wisp:inference/models@0.1.0",
+    "wisp:inference/state@0.1.0",
     "wisp:inference/tokenizer@0.1.0",
     "wisp:inference/types@0.1.0",
 ];
@@ -65,8 +66,8 @@ pub(crate) fn nothing_to_call(exports: &[String]) -> String {
     let exports: Vec<_> = exports.iter().map(String::as_str).collect();
     let found = if exports.is_empty() { "no interface".to_owned() } else { named(&exports) };
     format!(
-        "it exports {found}; export wisp:inference/embedding@0.1.0 to embed, wasi:http/incoming-handler to serve HTTP, or \
-         wasi:cli/run to be run"
+        "it exports {found}; export wisp:inference/embedding@0.1.0 to embed, wisp:inference/classification@0.1.0 to classify, \
+         wasi:http/incoming-handler to serve HTTP, or wasi:cli/run to be run"
     )
 }
 

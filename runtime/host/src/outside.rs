@@ -1,8 +1,10 @@
-//! What a guest may use besides the models that it was granted: folders, environment, hosts, models of its own.
+//! What a guest may use besides the models that it was granted: folders, environment, hosts, models of its own,
+//! tensors of earlier requests.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::KeptTensors;
 use crate::loading::ModelLoader;
 
 /// Grants beyond models. By default there are none.
@@ -16,6 +18,8 @@ pub struct Outside {
     pub http: Vec<HttpGrant>,
     /// What starts models that the guest brings as bytes; `None` refuses them.
     pub loader: Option<Arc<dyn ModelLoader>>,
+    /// What is kept for the deployment from one request to the next; `None` keeps nothing.
+    pub kept_tensors: Option<Arc<KeptTensors>>,
     /// Where grants are written down, for messages that say how to get one.
     pub written_in: WrittenIn,
 }

@@ -63,7 +63,9 @@ impl Guest {
                 let ended = timeout_at(end.at, run_module(module, &mut store)).await;
                 self.ended(ended, &mut store, started_at, end)
             }
-            Shape::Embedder(_) | Shape::Http(_) => Err(self.wrong_kind(&account, "runs as a program")),
+            Shape::Embedder(_) | Shape::Classifier(_) | Shape::Http(_) => {
+                Err(self.wrong_kind(&account, "runs as a program"))
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use wasmtime::component::{HasSelf, Linker as ComponentLinker};
 use wasmtime::{Engine, Linker};
 
 use crate::bindings::Embedder;
+use crate::bindings::classifier::wisp::inference::state;
 use crate::compile::compiled;
 use crate::compiled::ModuleKind;
 use crate::core_state::CoreState;
@@ -149,6 +150,7 @@ pub(crate) fn component_linker(engine: &Engine) -> wasmtime::Result<ComponentLin
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     Embedder::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    state::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     nn::link_without_copies(&mut linker)?;
     Ok(linker)
 }

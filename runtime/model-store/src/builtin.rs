@@ -1,9 +1,10 @@
-//! The models whose manifests, golden vectors and ranges are compiled in, so that the binary needs no source tree.
+//! The models whose manifests, golden vectors and ranges are compiled in, so that the binary needs no source tree; and of small
+//! models, which nobody offers for download, all files.
 
 /// Names of the built-in models.
-pub(crate) const NAMES: &[&str] = &["all-minilm-l6-v2"];
+pub(crate) const NAMES: &[&str] = &["all-minilm-l6-v2", "birds-v1"];
 
-/// A model folder of the source tree, less its large files.
+/// A model folder of the source tree, less the files that are fetched.
 #[derive(Debug)]
 pub(crate) struct Builtin {
     pub(crate) name: &'static str,
@@ -11,7 +12,9 @@ pub(crate) struct Builtin {
     files: &'static [(&'static str, &'static [u8])],
 }
 
-static ALL: &[Builtin] = &[Builtin {
+static ALL: &[Builtin] = &[ALL_MINILM, BIRDS];
+
+const ALL_MINILM: Builtin = Builtin {
     name: "all-minilm-l6-v2",
     manifest: include_str!("../../../models/all-minilm-l6-v2/model.toml"),
     files: &[
@@ -19,7 +22,18 @@ static ALL: &[Builtin] = &[Builtin {
         ("golden/reference.npy", include_bytes!("../../../models/all-minilm-l6-v2/golden/reference.npy")),
         ("calibration/ranges.json", include_bytes!("../../../models/all-minilm-l6-v2/calibration/ranges.json")),
     ],
-}];
+};
+
+const BIRDS: Builtin = Builtin {
+    name: "birds-v1",
+    manifest: include_str!("../../../models/birds-v1/model.toml"),
+    files: &[
+        ("birds_v1.tflite", include_bytes!("../../../models/birds-v1/birds_v1.tflite")),
+        ("labels.txt", include_bytes!("../../../models/birds-v1/labels.txt")),
+        ("golden/input.npy", include_bytes!("../../../models/birds-v1/golden/input.npy")),
+        ("golden/output.npy", include_bytes!("../../../models/birds-v1/golden/output.npy")),
+    ],
+};
 
 impl Builtin {
     /// The built-in model of this name.
@@ -27,7 +41,7 @@ impl Builtin {
         ALL.iter().find(|builtin| builtin.name == name)
     }
 
-    /// A small file of its folder.
+    /// A file of its folder, if it is compiled in.
     pub(crate) fn file(&self, path: &str) -> Option<&'static [u8]> {
         self.files.iter().find(|(known, _)| *known == path).map(|(_, bytes)| *bytes)
     }
@@ -51,6 +65,10 @@ mod tests {
             assert!(golden.answers.files().into_iter().all(|path| builtin.file(path).is_some()));
             let mut ranges = manifest.files.iter().filter_map(|file| file.derived.as_ref()?.ranges.as_deref());
             assert!(ranges.all(|path| builtin.file(path).is_some()));
+            for file in &manifest.files {
+                let same = builtin.file(&file.path).is_none_or(|bytes| crate::Sha256Digest::of(bytes) == file.sha256);
+                assert!(same, "{name}: {} is not the file of the manifest", file.path);
+            }
         }
     }
 }

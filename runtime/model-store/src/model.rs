@@ -206,6 +206,14 @@ impl Model {
         Ok(files)
     }
 
+    /// A file that the binary itself holds.
+    pub(crate) fn builtin_file(&self, path: &str) -> Option<&'static [u8]> {
+        match &self.origin {
+            Origin::Builtin(builtin) => builtin.file(path),
+            Origin::Folder(_) => None,
+        }
+    }
+
     fn small_file(&self, path: &str) -> Result<Vec<u8>, StoreError> {
         match &self.origin {
             Origin::Folder(folder) => read_bounded(&folder.join(path), GOLDEN_LIMIT_BYTES),

@@ -18,7 +18,11 @@ use crate::identity;
 use crate::status::status;
 
 /// Calls that need a place in the engine, one message each.
-const CALLS: [&str; 2] = ["/wisp.v1.InferenceService/Embed", "/inference.GRPCInferenceService/ModelInfer"];
+const CALLS: [&str; 3] = [
+    "/wisp.v1.InferenceService/Embed",
+    "/wisp.v1.InferenceService/Classify",
+    "/inference.GRPCInferenceService/ModelInfer",
+];
 
 /// What the door found out about a request that it let pass; an extension of the request.
 #[derive(Clone, Debug)]

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use tonic::{Request, Response, Status};
-use wisp_engine::{BatchShare, EmbedRequest, EmbedResponse, Engine, Lane, RequestTimes};
+use tonic::{Request, Response, Status, Streaming};
+use wisp_engine::{BatchShare, EmbedRequest, EmbedResponse, Engine, Lane, PlacementReport, RequestTimes};
 use wisp_proto::v1;
 use wisp_proto::v1::inference_service_server::InferenceService;
 
+use crate::classify::{self, ClassifyAnswers};
 use crate::deadline::Deadline;
 use crate::door::Arrived;
 use crate::identity;
@@ -19,6 +20,19 @@ pub(crate) struct Inference {
 
 #[tonic::async_trait]
 impl InferenceService for Inference {
+    type ClassifyStreamStream = ClassifyAnswers;
+
+    async fn classify(&self, request: Request<v1::ClassifyRequest>) -> Result<Response<v1::ClassifyResponse>, Status> {
+        classify::classify(&self.engine, request).await
+    }
+
+    async fn classify_stream(
+        &self,
+        request: Request<Streaming<v1::ClassifyRequest>>,
+    ) -> Result<Response<ClassifyAnswers>, Status> {
+        classify::classify_stream(&self.engine, request)
+    }
+
     async fn embed(&self, request: Request<v1::EmbedRequest>) -> Result<Response<v1::EmbedResponse>, Status> {
         let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
         let (arrived_at, tenant) = match request.extensions().get::<Arrived>() {
@@ -64,22 +78,26 @@ fn to_message(response: &EmbedResponse) -> v1::EmbedResponse {
         embeddings: embeddings.map(|(vector, &tokens)| v1::Embedding { values: vector.to_vec(), tokens }).collect(),
         usage: Some(v1::Usage { tokens: response.token_counts.iter().map(|&tokens| u64::from(tokens)).sum() }),
         timing: Some(timing(&response.times)),
-        placement: response.placement.as_ref().map(|report| v1::Placement {
-            model: report.model.to_string(),
-            backend: report.placement.backend.to_string(),
-            device: report.placement.device.to_string(),
-            precision: report.precision.to_string(),
-        }),
+        placement: response.placement.as_ref().map(placement),
         batching: Some(batching(&response.share)),
     }
 }
 
-fn batching(share: &BatchShare) -> v1::Batching {
+pub(crate) fn placement(report: &PlacementReport) -> v1::Placement {
+    v1::Placement {
+        model: report.model.to_string(),
+        backend: report.placement.backend.to_string(),
+        device: report.placement.device.to_string(),
+        precision: report.precision.to_string(),
+    }
+}
+
+pub(crate) fn batching(share: &BatchShare) -> v1::Batching {
     let &BatchShare { inferences, rows, tokens, padded_tokens } = share;
     v1::Batching { inferences, rows, tokens, padded_tokens }
 }
 
-fn timing(times: &RequestTimes) -> v1::Timing {
+pub(crate) fn timing(times: &RequestTimes) -> v1::Timing {
     // 2^64 nanoseconds are 584 years.
     let nanoseconds = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     v1::Timing {

@@ -10,6 +10,7 @@
 
 mod admin;
 mod applications;
+mod classify;
 mod console;
 mod deadline;
 mod door;
@@ -22,6 +23,7 @@ mod metrics;
 mod oip;
 mod readiness;
 mod receive;
+mod rest_classify;
 mod secrets;
 mod serve;
 mod status;
@@ -37,6 +39,6 @@ pub use telemetry::{FLUSH_LIMIT, Telemetry, TelemetryError};
 pub use transport::TlsError;
 
 /// Every API over HTTP.
-fn http_routes(_engine: &wisp_engine::Engine) -> axum::Router {
-    axum::Router::new()
+fn http_routes(engine: &wisp_engine::Engine) -> axum::Router {
+    axum::Router::new().merge(rest_classify::routes(engine.clone()))
 }

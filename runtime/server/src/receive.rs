@@ -11,7 +11,8 @@ use tonic::Status;
 use tower::{Layer, Service};
 
 /// Calls whose messages may come as long as the client likes; that it lives is asked by HTTP/2 (`server.limits.keepalive_ms`).
-const STREAMS: [&str; 1] = ["/inference.GRPCInferenceService/ModelStreamInfer"];
+const STREAMS: [&str; 2] =
+    ["/wisp.v1.InferenceService/ClassifyStream", "/inference.GRPCInferenceService/ModelStreamInfer"];
 
 /// Adds [`ReceiveService`].
 #[derive(Clone, Copy, Debug)]

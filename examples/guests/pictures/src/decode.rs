@@ -59,6 +59,9 @@ fn decode_jpeg(file: &[u8]) -> Result<Picture, DecodeError> {
     let broken = |reason: String| DecodeError::Broken { format: "JPEG", reason };
     // Otherwise the rest of a file that broke off would be taken for grey.
     let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::RGB).set_strict_mode(true);
+    // Any size that the format can say is read, to be refused by what it would take and not by one of its sides.
+    let side = usize::from(u16::MAX);
+    let options = options.set_max_width(side).set_max_height(side);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(file), options);
     decoder.decode_headers().map_err(|error| broken(error.to_string()))?;
     let (width, height) = decoder.dimensions().ok_or_else(|| broken("it has no size".to_owned()))?;
@@ -159,6 +162,15 @@ mod tests {
             let refused = decode(&HALVES[..length]);
             assert!(matches!(refused, Err(DecodeError::Broken { format: "JPEG", .. })), "{length} bytes: {refused:?}");
         }
+    }
+
+    #[test]
+    fn a_huge_jpeg_is_refused_before_memory_is_taken() {
+        let mut file = HALVES.to_vec();
+        let is_frame = |bytes: &[u8]| bytes[0] == 0xff && matches!(bytes[1], 0xc0..=0xc2);
+        let frame = file.windows(2).position(is_frame).expect("a JPEG has a frame");
+        file[frame + 5..frame + 9].copy_from_slice(&[0xff; 4]);
+        assert!(matches!(decode(&file), Err(DecodeError::TooLarge { width: 65_535, height: 65_535, .. })));
     }
 
     #[test]

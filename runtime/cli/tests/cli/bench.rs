@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tonic::{Request, Response, Status};
 use wisp_proto::v1::inference_service_server::{InferenceService, InferenceServiceServer};
-use wisp_proto::v1::{EmbedRequest, EmbedResponse, Embedding};
+use wisp_proto::v1::{self, EmbedRequest, EmbedResponse, Embedding};
 
 use crate::support::{Server, wisp};
 
@@ -215,6 +215,19 @@ struct Fake {
 
 #[tonic::async_trait]
 impl InferenceService for Fake {
+    type ClassifyStreamStream = tokio_stream::Empty<Result<v1::ClassifyStreamResponse, Status>>;
+
+    async fn classify(&self, _: Request<v1::ClassifyRequest>) -> Result<Response<v1::ClassifyResponse>, Status> {
+        Err(Status::unimplemented("is not measured"))
+    }
+
+    async fn classify_stream(
+        &self,
+        _: Request<tonic::Streaming<v1::ClassifyRequest>>,
+    ) -> Result<Response<Self::ClassifyStreamStream>, Status> {
+        Err(Status::unimplemented("is not measured"))
+    }
+
     async fn embed(&self, request: Request<EmbedRequest>) -> Result<Response<EmbedResponse>, Status> {
         if self.refuses {
             return Err(Status::resource_exhausted("no room"));

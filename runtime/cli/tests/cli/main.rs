@@ -4,6 +4,7 @@ mod applications;
 mod artifacts;
 mod bench;
 mod browser;
+mod classify;
 mod collector;
 mod console;
 mod console_page;

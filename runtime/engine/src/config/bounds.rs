@@ -21,6 +21,9 @@ pub(super) fn server(limits: &RequestLimits) -> Vec<String> {
             ("message_bytes", limits.message_bytes as u64, 1..=GIB),
             ("texts", limits.texts as u64, 1..=1_000_000),
             ("text_bytes", limits.text_bytes as u64, 1..=GIB),
+            ("image_bytes", limits.image_bytes as u64, 1..=GIB),
+            ("labels", limits.labels as u64, 1..=100_000),
+            ("label_bytes", limits.label_bytes as u64, 1..=64 << 10),
             ("inflight_requests", limits.inflight_requests.into(), 1..=65_536),
             ("connections", limits.connections as u64, 1..=1_000_000),
             ("connection_requests", limits.connection_requests.into(), 1..=65_536),
@@ -57,6 +60,8 @@ pub(super) fn guest(deployment: &str, limits: &GuestLimits) -> Vec<String> {
             ("compile_ms", limits.compile_ms, 1..=HOUR_MS),
             ("fuel", limits.fuel.unwrap_or(1), 1..=u64::MAX),
             ("instances", limits.instances.unwrap_or(1).into(), 1..=65_536),
+            ("state_bytes", limits.state_bytes.unwrap_or(0) as u64, 0..=64 * GIB),
+            ("state_entries", limits.state_entries as u64, 1..=10_000_000),
         ],
     )
 }

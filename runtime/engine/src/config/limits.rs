@@ -14,6 +14,12 @@ pub struct RequestLimits {
     pub texts: usize,
     /// Bytes of one text.
     pub text_bytes: usize,
+    /// Bytes of one image file.
+    pub image_bytes: usize,
+    /// Labels to choose from in one request.
+    pub labels: usize,
+    /// Bytes of one label, of its description, and of a template.
+    pub label_bytes: usize,
     /// Requests in the engine at one time; more are refused with RESOURCE_EXHAUSTED.
     pub inflight_requests: u32,
     /// Connections at one time; more are closed at once.
@@ -41,6 +47,9 @@ impl Default for RequestLimits {
             message_bytes: 16 << 20,
             texts: 4096,
             text_bytes: 1 << 20,
+            image_bytes: 12 << 20,
+            labels: 1024,
+            label_bytes: 1024,
             inflight_requests: 256,
             connections: 1024,
             connection_requests: 256,
@@ -83,6 +92,12 @@ pub struct GuestLimits {
     /// Instances at one time; left out for as many as the server has requests in flight.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instances: Option<u32>,
+    /// Bytes of tensors that the deployment keeps from one request to the next, 0 for none; left out, built-in guests may keep
+    /// 8 MiB, and others nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_bytes: Option<usize>,
+    /// Tensors that it keeps.
+    pub state_entries: usize,
 }
 
 impl Default for GuestLimits {
@@ -100,6 +115,8 @@ impl Default for GuestLimits {
             module_bytes: wisp_host::HostConfig::default().max_module_bytes,
             compile_ms: 60_000,
             instances: None,
+            state_bytes: None,
+            state_entries: 4096,
         }
     }
 }

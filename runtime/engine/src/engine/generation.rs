@@ -17,7 +17,7 @@ use crate::tenants::Tenants;
 use crate::{Config, EngineError, ModelInfo, PodImage, StartError, room};
 
 /// The deployment that answers when a request names none and there are several.
-const DEFAULT_DEPLOYMENT: &str = "embedder";
+pub(super) const DEFAULT_DEPLOYMENT: &str = "embedder";
 
 /// What is in service. Requests hold the one that they began in, so that its models and guests are there to their end.
 pub(crate) struct Generation {

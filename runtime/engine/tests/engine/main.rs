@@ -2,6 +2,7 @@
 
 mod calibration;
 mod changed;
+mod classify;
 mod graphs;
 mod hostile;
 mod infer;

@@ -44,6 +44,11 @@ impl NnTensor {
         self.checked
     }
 
+    /// The tensor, if bytes and shape agree; the guest keeps its own.
+    pub(crate) fn tensor(&self) -> Result<Tensor, TensorError> {
+        self.checked.clone()
+    }
+
     /// What the host keeps for it. Axes count, because a guest may name as many as fit its memory.
     fn size_bytes(&self) -> usize {
         size_bytes(self.dimensions.len(), self.data.len())

@@ -1,4 +1,4 @@
-//! Fetches and derives what is missing of a model, alone in its cache folder.
+//! Unpacks, fetches and derives what is missing of a model, alone in its cache folder.
 
 use wisp_model_export::{ExportError, ExportRequest, export_bert, export_bert_int8, export_bert_int8_static};
 
@@ -57,13 +57,19 @@ impl Store {
             return Err(sealed(model, folder, &absent));
         }
         if !self.may_fetch() && !folder.path().exists() {
-            // A machine that may fetch nothing is left as it is, unless a file can be derived from the model's own.
+            // A machine that may fetch nothing is left as it is, unless a file can be derived from the model's own, or is here.
             let absent = self.absent(model, folder, needed, progress)?;
-            if absent.iter().all(|absent| absent.file.derived.is_none()) {
+            let is_here = |file: &ModelFile| file.derived.is_some() || model.builtin_file(&file.path).is_some();
+            if !absent.iter().any(|absent| is_here(absent.file)) {
                 return Err(offline(model, folder, &absent));
             }
         }
         let lock = folder.lock(progress)?;
+        for Absent { file, .. } in self.absent(model, folder, needed, progress)? {
+            if let Some(bytes) = model.builtin_file(&file.path) {
+                unpack(folder, &lock, file, bytes)?;
+            }
+        }
         let absent = self.absent(model, folder, needed, progress)?;
         let (derived, mut fetched): (Vec<_>, Vec<_>) =
             absent.into_iter().partition(|absent| absent.file.derived.is_some());
@@ -128,6 +134,21 @@ impl Store {
             folder: folder.path().to_path_buf(),
         })
     }
+}
+
+/// Writes a file that the binary itself holds.
+fn unpack(folder: &mut CacheFolder, lock: &FolderLock, file: &ModelFile, bytes: &[u8]) -> Result<(), StoreError> {
+    let (incoming, destination) = (lock.workspace().join("unpacked"), folder.path().join(&file.path));
+    std::fs::write(&incoming, bytes).map_err(StoreError::io("write", &incoming))?;
+    let metadata = file.pin().accept(&incoming, &destination).map_err(|error| match error {
+        PinError::Differs(difference) => {
+            let remedy = "build wisp again: the file and its manifest were not those of one model".to_owned();
+            StoreError::Corrupt { path: destination.clone(), difference, remedy }
+        }
+        PinError::Io(source) => StoreError::io("store", &destination)(source),
+    })?;
+    folder.stamp(&destination, &metadata, file.pin());
+    Ok(())
 }
 
 /// Makes a file out of files that are there by now.

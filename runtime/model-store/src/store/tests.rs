@@ -344,7 +344,8 @@ fn model_files_and_models_that_do_not_exist_are_named() {
     for source in ["", "nosuch"] {
         let error = store.open(source).expect_err("nothing there");
         assert_eq!(error.kind(), ErrorKind::NotFound);
-        let expected = format!("unknown model `{source}`; built in are all-minilm-l6-v2; imported are none; for a");
+        let expected =
+            format!("unknown model `{source}`; built in are all-minilm-l6-v2, birds-v1; imported are none; for a");
         assert!(error.to_string().starts_with(&expected), "{error}");
     }
 }
@@ -382,4 +383,17 @@ fn equal_files_are_one_model_wherever_the_manifest_lies() {
         let norm: f32 = golden.vector(index).iter().map(|value| value * value).sum();
         assert!((norm - 1.0).abs() < 1e-5, "vector {index} has length {norm}");
     }
+}
+
+#[test]
+fn a_model_that_is_in_the_binary_is_there_without_any_network() {
+    let home = tempfile::tempdir().expect("temporary folder");
+    let store = Store::new(Home::at(home.path()), Access::Offline);
+    let birds = store.open("birds-v1").expect("built in");
+    let file = birds.manifest.model_files().next().expect("has one").clone();
+    let local = store.ensure(&birds, &file, &NoProgress).expect("unpacked");
+    assert_eq!(birds.labels(local.labels.as_deref()).expect("labels")[166], "Aix galericulata");
+    fs::write(&local.file, b"damaged").expect("writable");
+    let again = store.ensure(&birds, &file, &NoProgress).expect("unpacked again");
+    assert_eq!(fs::metadata(&again.file).expect("there").len(), file.size_bytes);
 }

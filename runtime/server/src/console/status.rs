@@ -229,6 +229,7 @@ impl From<DeploymentInfo> for Deployment {
 pub(super) fn kind_name(kind: GuestKind) -> &'static str {
     match kind {
         GuestKind::Embedder => "embedder",
+        GuestKind::Classifier => "classifier",
         GuestKind::Http => "http",
         GuestKind::Program => "program",
     }

@@ -59,7 +59,10 @@ fn imported_models_are_opened_by_name() {
     assert_eq!(local.file, folder.join("model.safetensors"), "used in place");
 
     let error = store.open("yours").expect_err("not imported").to_string();
-    assert!(error.starts_with("unknown model `yours`; built in are all-minilm-l6-v2; imported are mine;"), "{error}");
+    assert!(
+        error.starts_with("unknown model `yours`; built in are all-minilm-l6-v2, birds-v1; imported are mine;"),
+        "{error}"
+    );
     let shadow = store.home().imported().join("all-minilm-l6-v2");
     fs::create_dir_all(&shadow).expect("new folder");
     fs::write(shadow.join("model.toml"), manifest()).expect("writable");
