@@ -1,5 +1,6 @@
 //! The playground: what a person can try here, and what is told of every answer's way.
 
+mod classify;
 mod embed;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use wisp_engine::{BatchShare, Engine, EngineError, GuestKind, PlacementReport, R
 
 use super::routes::Problem;
 use crate::status::http_status;
+pub(super) use classify::classify;
 pub(super) use embed::embed;
 
 /// Texts at one time: more make no matrix that can be read.
@@ -29,6 +31,8 @@ pub(super) struct Offer {
     texts_limit: usize,
     /// Deployments that embed.
     embed: Vec<String>,
+    /// Deployments that classify.
+    classify: Vec<String>,
 }
 
 /// Where an answer was computed, and where the time went.
@@ -73,7 +77,7 @@ impl Offer {
             let fitting = deployments.iter().filter(|deployment| deployment.kind == kind);
             fitting.map(|deployment| deployment.name.clone()).collect()
         };
-        Self { texts_limit: TEXTS_LIMIT, embed: of_kind(GuestKind::Embedder) }
+        Self { texts_limit: TEXTS_LIMIT, embed: of_kind(GuestKind::Embedder), classify: of_kind(GuestKind::Classifier) }
     }
 }
 

@@ -14,6 +14,9 @@ use super::{assets, figures, guard, headers, playground, status};
 /// Bytes of a request to the playground: what a person types.
 const BODY_LIMIT_BYTES: usize = 256 << 10;
 
+/// Bytes of a request with a picture: 5 MiB of it, which the page sends at most, as base64.
+const PICTURE_LIMIT_BYTES: usize = 7 << 20;
+
 /// What the handlers know.
 #[derive(Clone)]
 pub(super) struct Console {
@@ -27,8 +30,8 @@ pub(crate) fn routes(engine: Engine) -> Router {
     let api = Router::new()
         .route("/api/status", get(status::status))
         .route("/api/figures", get(figures::figures))
-        .route("/api/embed", post(playground::embed))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .route("/api/embed", post(playground::embed).layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES)))
+        .route("/api/classify", post(playground::classify).layer(DefaultBodyLimit::max(PICTURE_LIMIT_BYTES)))
         .layer(from_fn_with_state(engine.clone(), guard::administrators))
         .layer(from_fn(guard::same_origin))
         .with_state(Console { engine, since: Instant::now() });
