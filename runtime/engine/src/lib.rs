@@ -86,8 +86,8 @@ pub use text_error::TextError;
 pub use trust::TrustError;
 pub use wisp_host::{
     AotCache, CallError, CandidateLabel, Captured, ClassifyInput, ClassifyOptions, CodeFile, EmbedInputs, EmbedOptions,
-    GuestBody, GuestBodyError, GuestKind, HostConfig, HostError, HttpGrant, InheritError, LabelScore, LabelScores, Limits,
-    ProgramEnd, Streams, TensorTypes, Token, WrittenIn, check_node_cache, compile as compile_guest, forget_environment,
-    kind_of as guest_kind, take_sealed,
+    GuestBody, GuestBodyError, GuestKind, HostConfig, HostError, HttpGrant, InheritError, LabelScore, LabelScores,
+    Limits, ProgramEnd, Streams, TensorTypes, Token, WrittenIn, check_node_cache, compile as compile_guest,
+    forget_environment, kind_of as guest_kind, take_sealed,
 };
 pub use wisp_scheduler::{BatchRecord, BatchShare, Lane, Origin, Tenant, observe};

@@ -8,7 +8,7 @@ use wisp_core::{Placement, Precision};
 use wisp_host::{EmbedInputs, EmbedOptions};
 use wisp_scheduler::{BatchShare, Lane, Tenant};
 
-use crate::{EngineError, TextError, Method, Prompt, RequestLimits};
+use crate::{EngineError, Method, Prompt, RequestLimits, TextError};
 
 /// Bytes of a token id, for bounds in bytes.
 const TOKEN_BYTES: usize = size_of::<u32>();

@@ -9,7 +9,7 @@ use super::text::prompt_of;
 use crate::prompts::prompted;
 use crate::request::check_texts;
 use crate::{
-    EmbedRequest, EngineError, TextError, Method, PlacementReport, Prompt, RequestLimits, RequestTimes, trace,
+    EmbedRequest, EngineError, Method, PlacementReport, Prompt, RequestLimits, RequestTimes, TextError, trace,
 };
 
 /// A request to rank documents.

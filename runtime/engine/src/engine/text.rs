@@ -7,7 +7,7 @@ use wisp_host::{EmbedInputs, GrantedModel};
 use super::generation::Generation;
 use crate::deployment::Deployment;
 use crate::prompts::{Prompt, Prompts, prompted};
-use crate::{TextError, ModelInfo};
+use crate::{ModelInfo, TextError};
 
 /// The model that a deployment's texts are for.
 #[derive(Clone, Copy)]

@@ -9,7 +9,7 @@ use super::text::prompt_of;
 use crate::deployment::Deployment;
 use crate::prompts::prompted;
 use crate::request::check_tokens;
-use crate::{EngineError, TextError, Method, Prompt, trace};
+use crate::{EngineError, Method, Prompt, TextError, trace};
 
 /// A request for the tokens of texts.
 #[derive(Clone, Debug)]

@@ -67,7 +67,9 @@ where
         // No message is read before there is a place for its answer, or somebody to read that.
         while let Ok(place) = send.reserve().await {
             match messages.next().await {
-                Some(Ok(message)) => place.send(Task(tokio::spawn(observe::observed(observer.clone(), answer(message))))),
+                Some(Ok(message)) => {
+                    place.send(Task(tokio::spawn(observe::observed(observer.clone(), answer(message)))))
+                }
                 Some(Err(status)) => return place.send(Task(tokio::spawn(std::future::ready(Err(status))))),
                 None => return,
             }
