@@ -271,3 +271,6 @@ impl std::str::FromStr for PrecisionChoice {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod documented;

@@ -12,6 +12,7 @@ use axum::body::Body;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::{Layer, Service};
@@ -35,10 +36,10 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    /// Of a listener for gRPC alone.
-    pub(crate) fn new(engine: &Engine, services: Routes) -> Self {
+    /// Of a listener for gRPC alone, whose streams end when `closing` is cancelled.
+    pub(crate) fn new(engine: &Engine, services: Routes, closing: &CancellationToken) -> Self {
         let limits = engine.limits();
-        let receive = ReceiveLayer { limit: Duration::from_millis(limits.receive_ms) };
+        let receive = ReceiveLayer { limit: Duration::from_millis(limits.receive_ms), closing: closing.clone() };
         let deadline = DeadlineLayer { message_limit_bytes: limits.message_bytes };
         let door = DoorLayer { engine: engine.clone() };
         let grpc = GrpcWebLayer::new().layer(door.layer(receive.layer(deadline.layer(services))));

@@ -1,4 +1,4 @@
-//! Uploads: a request whose message does not arrive in time is ended.
+//! Uploads: a request whose message does not arrive in time is ended, and a stream of messages when the service stops.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::Request;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::Sleep;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tower::{Layer, Service};
 
@@ -18,30 +18,37 @@ const STREAMS: [&str; 3] = [
 ];
 
 /// Adds [`ReceiveService`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ReceiveLayer {
+    /// In which a message must arrive.
     pub(crate) limit: Duration,
+    /// Cancelled when the service stops.
+    pub(crate) closing: CancellationToken,
 }
 
-/// Gives the body of each request a time limit.
+/// Gives the body of each request an end.
 #[derive(Clone, Debug)]
 pub(crate) struct ReceiveService<S> {
     inner: S,
     limit: Duration,
+    closing: CancellationToken,
 }
 
-/// A body that fails when it has not ended in time.
-struct TimedBody {
+/// When a body ends that its client does not end.
+type End = Pin<Box<dyn Future<Output = Status> + Send>>;
+
+/// A body that fails with the status of its end, if that comes first.
+struct EndedBody {
     inner: tonic::body::Body,
-    expiry: Pin<Box<Sleep>>,
-    limit: Duration,
+    /// `None` once that came.
+    end: Option<End>,
 }
 
 impl<S> Layer<S> for ReceiveLayer {
     type Service = ReceiveService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        ReceiveService { inner, limit: self.limit }
+        ReceiveService { inner, limit: self.limit, closing: self.closing.clone() }
     }
 }
 
@@ -58,16 +65,34 @@ where
     }
 
     fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
-        if STREAMS.contains(&request.uri().path()) {
-            return self.inner.call(request);
-        }
-        let limit = self.limit;
-        let timed = |inner| TimedBody { inner, expiry: Box::pin(tokio::time::sleep(limit)), limit };
-        self.inner.call(request.map(|body| tonic::body::Body::new(timed(body))))
+        let end = match STREAMS.contains(&request.uri().path()) {
+            true => stopped(self.closing.clone()),
+            false => late(self.limit),
+        };
+        self.inner.call(request.map(|inner| tonic::body::Body::new(EndedBody { inner, end: Some(end) })))
     }
 }
 
-impl Body for TimedBody {
+/// What was read before is answered; no message more is.
+fn stopped(closing: CancellationToken) -> End {
+    Box::pin(async move {
+        closing.cancelled_owned().await;
+        Status::unavailable("the server is shutting down; go on with another one")
+    })
+}
+
+fn late(limit: Duration) -> End {
+    let expiry = tokio::time::sleep(limit);
+    Box::pin(async move {
+        expiry.await;
+        let limit_ms = limit.as_millis();
+        Status::deadline_exceeded(format!(
+            "the request did not arrive within {limit_ms} ms (server.limits.receive_ms)"
+        ))
+    })
+}
+
+impl Body for EndedBody {
     type Data = <tonic::body::Body as Body>::Data;
     type Error = Status;
 
@@ -75,13 +100,13 @@ impl Body for TimedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Status>>> {
-        let polled = Pin::new(&mut self.inner).poll_frame(context);
-        if polled.is_pending() && self.expiry.as_mut().poll(context).is_ready() {
-            let limit_ms = self.limit.as_millis();
-            let message = format!("the request did not arrive within {limit_ms} ms (server.limits.receive_ms)");
-            return Poll::Ready(Some(Err(Status::deadline_exceeded(message))));
+        let Some(end) = &mut self.end else { return Poll::Ready(None) };
+        // First of all: a client that always sends would never be told otherwise.
+        if let Poll::Ready(status) = end.as_mut().poll(context) {
+            self.end = None;
+            return Poll::Ready(Some(Err(status)));
         }
-        polled
+        Pin::new(&mut self.inner).poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -109,13 +134,29 @@ mod tests {
         }
     }
 
+    fn layer(closing: CancellationToken) -> ReceiveLayer {
+        ReceiveLayer { limit: Duration::from_secs(30), closing }
+    }
+
+    async fn read(request: Request<tonic::body::Body>) -> Result<(), Status> {
+        let mut body = request.into_body();
+        std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await.expect("a frame").map(|_| ())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_may_be_silent_and_ends_with_the_service() {
+        let closing = CancellationToken::new();
+        let mut service = layer(closing.clone()).layer(tower::service_fn(read));
+        let request = Request::post(STREAMS[0]).body(tonic::body::Body::new(Silent)).expect("a request");
+        let mut reading = std::pin::pin!(service.call(request));
+        assert!(tokio::time::timeout(Duration::from_secs(3600), &mut reading).await.is_err(), "it goes on");
+        closing.cancel();
+        assert_eq!(reading.await.expect_err("ends").code(), tonic::Code::Unavailable);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_message_that_never_arrives_ends_the_request_by_name_of_the_limit() {
-        let read = tower::service_fn(|request: Request<tonic::body::Body>| async move {
-            let mut body = request.into_body();
-            std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await.expect("a frame").map(|_| ())
-        });
-        let mut service = ReceiveLayer { limit: Duration::from_secs(30) }.layer(read);
+        let mut service = layer(CancellationToken::new()).layer(tower::service_fn(read));
         let error = service.call(Request::new(tonic::body::Body::new(Silent))).await.expect_err("too late");
         assert_eq!(error.message(), "the request did not arrive within 30000 ms (server.limits.receive_ms)");
     }

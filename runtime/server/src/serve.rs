@@ -128,7 +128,7 @@ impl Server {
             OpenInference { engine: engine.clone(), reload: self.reload.clone(), draining: draining.clone() };
         let routes = crate::http_routes(&engine).merge(oip::routes(open_inference.clone()));
         let services = services(&engine)?.add_service(oip::service(open_inference));
-        let front = Front::new(&engine, services.add_service(health_service));
+        let front = Front::new(&engine, services.add_service(health_service), &closing);
         let admin = self.admin.as_ref().map(|answering| answering.admin().clone());
         let serving = self.serve(&front, routes, telemetry, &closing);
         let mut serving = std::pin::pin!(serving);

@@ -178,6 +178,6 @@ async fn an_application_classifies_pictures_beside_another_on_a_route_of_its_own
     assert_eq!(status, 400, "{body}");
     assert_eq!(applications.get("/probe").0, 404, "it knows no such path, but it was asked");
     let (status, body) = applications.get("/elsewhere");
-    assert!(status == 404 && body.contains("no application answers /elsewhere"), "{status} {body}");
+    assert!(status == 404 && body.contains("nothing is served at this path"), "{status} {body}");
     applications.server.stop_cleanly();
 }
