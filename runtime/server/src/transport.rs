@@ -117,15 +117,14 @@ async fn establish(
 ) -> std::io::Result<(Connection, Peer)> {
     // Answers are small, and whoever waits for one does not want it to wait for another.
     stream.set_nodelay(true)?;
-    let Some(certificates) = certificates else {
-        return Ok((Connection::plain(stream, handshake, place), Peer::default()));
-    };
+    let peer = Peer::of(&stream);
+    let Some(certificates) = certificates else { return Ok((Connection::plain(stream, handshake, place), peer)) };
     let accepting = certificates.acceptor().accept(stream);
     let Ok(accepted) = tokio::time::timeout(handshake, accepting).await else {
         let message = "no TLS handshake within server.limits.handshake_ms";
         return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, message));
     };
     let stream = accepted?;
-    let peer = Peer::of_encrypted(stream.get_ref().1.peer_certificates());
+    let peer = peer.encrypted(stream.get_ref().1.peer_certificates());
     Ok((Connection::encrypted(stream, handshake, place), peer))
 }

@@ -9,6 +9,11 @@ use wisp_engine::{Engine, Reloaded};
 
 use super::{Admin, probes};
 use crate::identity;
+use crate::transport::Peer;
+
+/// What others are told as long as nobody has the scope.
+const FROM_ELSEWHERE: &str = "from another machine this takes a tenant with scopes = [\"admin\"], and none is configured; come from this machine, \
+     for example through a forwarded port\n";
 
 /// Reads the configuration again and puts it into service; answers when that is done, with what changed or why nothing did.
 pub(super) async fn reload(State(admin): State<Admin>, request: Parts) -> Response {
@@ -32,10 +37,11 @@ pub(super) async fn reload(State(admin): State<Admin>, request: Parts) -> Respon
     }
 }
 
-/// Whoever reaches this listener may, unless somebody was given the scope: then it is for them.
+/// Tenants with the scope may. As long as there is none, whoever is on this machine may: nobody else is known by anything.
 pub(crate) fn may_administer(engine: &Engine, request: &Parts) -> Result<(), Response> {
     if !engine.has_administrator() {
-        return Ok(());
+        let is_local = request.extensions.get::<Peer>().is_some_and(|peer| peer.is_local);
+        return if is_local { Ok(()) } else { Err((StatusCode::FORBIDDEN, FROM_ELSEWHERE).into_response()) };
     }
     let checked = identity::administrator(engine, &request.headers, &request.extensions);
     checked.map(drop).map_err(|status| match status.code() {

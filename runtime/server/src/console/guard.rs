@@ -52,7 +52,9 @@ pub(super) async fn administrators(State(engine): State<Engine>, request: Reques
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         // Nobody in particular may not; somebody may, and only has to say so.
         Err(refusal)
-            if refusal.status() == StatusCode::FORBIDDEN && !parts.headers.contains_key(header::AUTHORIZATION) =>
+            if engine.has_administrator()
+                && refusal.status() == StatusCode::FORBIDDEN
+                && !parts.headers.contains_key(header::AUTHORIZATION) =>
         {
             let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
             (StatusCode::UNAUTHORIZED, challenge, Problem::new("the console asks for an administrator's token"))
