@@ -1,7 +1,6 @@
 //! `wisp.v1.InferenceService`: each call in a file of its own.
 
 pub(crate) mod answer;
-mod caller;
 pub(crate) mod encoding;
 mod request;
 pub(crate) mod rerank;
@@ -9,13 +8,13 @@ mod stream;
 mod tokenize;
 
 use tonic::{Request, Response, Status, Streaming};
-use wisp_engine::{EmbedRequest, Engine, EngineError, Method};
+use wisp_engine::{EmbedRequest, Engine, Method};
 use wisp_proto::v1;
 use wisp_proto::v1::inference_service_server::InferenceService;
 
+use crate::caller::Caller;
 use crate::classify::{self, ClassifyAnswers};
-use crate::status::status;
-use caller::Caller;
+use crate::refusal::Refusal;
 use stream::EmbedAnswers;
 
 /// The service over an engine.
@@ -42,7 +41,7 @@ impl InferenceService for Inference {
     async fn embed(&self, request: Request<v1::EmbedRequest>) -> Result<Response<v1::EmbedResponse>, Status> {
         let caller = Caller::of(&self.engine, &request)?;
         let answered = embed_message(&self.engine, &caller, Method::Embed, request.into_inner()).await;
-        answered.map(Response::new).map_err(|error| self.refuse(&caller, "embed", error))
+        answered.map(Response::new).map_err(|error| error.of_call(&self.engine, &caller, "embed"))
     }
 
     async fn embed_stream(
@@ -56,43 +55,19 @@ impl InferenceService for Inference {
     async fn rerank(&self, request: Request<v1::RerankRequest>) -> Result<Response<v1::RerankResponse>, Status> {
         let caller = Caller::of(&self.engine, &request)?;
         let answered = rerank::rerank(&self.engine, &caller, request.into_inner()).await;
-        answered.map(Response::new).map_err(|error| self.refuse(&caller, "rerank", error))
+        answered.map(Response::new).map_err(|error| error.of_call(&self.engine, &caller, "rerank"))
     }
 
     async fn tokenize(&self, request: Request<v1::TokenizeRequest>) -> Result<Response<v1::TokenizeResponse>, Status> {
         let caller = Caller::of(&self.engine, &request)?;
         let answered = tokenize::tokenize(&self.engine, &caller, request.into_inner()).await;
-        answered.map(Response::new).map_err(|error| self.refuse(&caller, "tokenize", error.into()))
+        answered.map(Response::new).map_err(|error| Refusal::from(error).of_call(&self.engine, &caller, "tokenize"))
     }
 
     async fn decode(&self, request: Request<v1::DecodeRequest>) -> Result<Response<v1::DecodeResponse>, Status> {
         let caller = Caller::of(&self.engine, &request)?;
         let answered = tokenize::decode(&self.engine, &caller, request.into_inner()).await;
-        answered.map(Response::new).map_err(|error| self.refuse(&caller, "decode", error.into()))
-    }
-}
-
-/// Why a message is not answered.
-pub(crate) enum Refusal {
-    /// It cannot be meant.
-    Message(Status),
-    /// The engine refuses it.
-    Engine(EngineError),
-}
-
-impl Inference {
-    /// The status of a call that is not answered, told to the figures as well.
-    fn refuse(&self, caller: &Caller, call: &str, refusal: Refusal) -> Status {
-        let error = match refusal {
-            Refusal::Message(status) => return status,
-            Refusal::Engine(error) => error,
-        };
-        let status = status(&error);
-        if let (Some(stage), Some(arrived_at)) = (error.refused_at(), caller.arrived_at) {
-            self.engine.refusal_told(stage, arrived_at.elapsed());
-        }
-        tracing::debug!(code = ?status.code(), "{call} failed: {error}");
-        status
+        answered.map(Response::new).map_err(|error| Refusal::from(error).of_call(&self.engine, &caller, "decode"))
     }
 }
 
@@ -112,16 +87,4 @@ async fn embed_message(
     let encoding = encoding::Encoding::of(&message)?;
     let request = EmbedRequest { method, ..request::embed_request(message, caller)? };
     Ok(answer::embed_response(&engine.embed(request).await?, encoding))
-}
-
-impl From<Status> for Refusal {
-    fn from(status: Status) -> Self {
-        Self::Message(status)
-    }
-}
-
-impl From<EngineError> for Refusal {
-    fn from(error: EngineError) -> Self {
-        Self::Engine(error)
-    }
 }

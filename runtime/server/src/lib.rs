@@ -10,6 +10,7 @@
 
 mod admin;
 mod applications;
+mod caller;
 mod classify;
 mod console;
 mod deadline;
@@ -19,11 +20,13 @@ mod embed;
 mod error;
 mod front;
 mod identity;
+mod in_order;
 mod listen;
 mod metrics;
 mod oip;
 mod readiness;
 mod receive;
+mod refusal;
 mod rest;
 mod rest_classify;
 mod secrets;

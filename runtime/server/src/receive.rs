@@ -86,9 +86,7 @@ fn late(limit: Duration) -> End {
     Box::pin(async move {
         expiry.await;
         let limit_ms = limit.as_millis();
-        Status::deadline_exceeded(format!(
-            "the request did not arrive within {limit_ms} ms (server.limits.receive_ms)"
-        ))
+        Status::deadline_exceeded(format!("the request did not arrive within {limit_ms} ms (server.limits.receive_ms)"))
     })
 }
 

@@ -84,9 +84,9 @@ fn tokens_of(encoding: &Encoding) -> Vec<Token> {
     let place = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
     let columns = encoding.get_ids().iter().zip(encoding.get_offsets());
     let columns = columns.zip(encoding.get_special_tokens_mask()).zip(encoding.get_tokens());
-    let token = |(((&id, &(start, end)), &special), name): (((&u32, &(usize, usize)), &u32), &String)| match special {
+    let tokens = columns.map(|(((&id, &(start, end)), &special), name)| match special {
         0 => Token { id, start: place(start), end: place(end), special: None },
         _ => Token { id, start: 0, end: 0, special: Some(name.as_str().into()) },
-    };
-    columns.map(token).collect()
+    });
+    tokens.collect()
 }

@@ -50,6 +50,6 @@ pub(crate) fn timing(times: &RequestTimes) -> v1::Timing {
 }
 
 /// A time; 2^64 nanoseconds are 584 years.
-pub(super) fn nanoseconds(duration: Duration) -> u64 {
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -4,7 +4,7 @@ use tonic::Status;
 use wisp_engine::{EmbedInputs, EmbedRequest, Lane, Prompt};
 use wisp_proto::v1;
 
-use super::caller::Caller;
+use crate::caller::Caller;
 
 /// A message as a request.
 ///

@@ -3,8 +3,9 @@
 use wisp_engine::{Engine, Method, Prompt, RerankRequest};
 use wisp_proto::v1;
 
-use super::caller::Caller;
-use super::{Refusal, answer, request};
+use super::{answer, request};
+use crate::caller::Caller;
+use crate::refusal::Refusal;
 
 /// Prompts that models have for queries, by convention of sentence-transformers.
 pub(crate) const QUERY_PROMPTS: &[&str] = &["query"];

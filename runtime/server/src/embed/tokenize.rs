@@ -3,8 +3,8 @@
 use wisp_engine::{DecodeRequest, Engine, EngineError, Method, Prompt, Token, TokenizeRequest};
 use wisp_proto::v1;
 
-use super::caller::Caller;
 use super::request;
+use crate::caller::Caller;
 
 /// Answers one message of `Tokenize`.
 pub(super) async fn tokenize(

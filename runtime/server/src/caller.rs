@@ -10,18 +10,18 @@ use crate::identity;
 
 /// What is known of a call beside its message.
 #[derive(Clone, Debug)]
-pub(super) struct Caller {
+pub(crate) struct Caller {
     /// When the client stops waiting.
-    pub(super) deadline: Option<Instant>,
+    pub(crate) deadline: Option<Instant>,
     /// When the head of the request was there, where the door has looked.
-    pub(super) arrived_at: Option<Instant>,
+    pub(crate) arrived_at: Option<Instant>,
     /// Whose share it is served from.
-    pub(super) tenant: Tenant,
+    pub(crate) tenant: Tenant,
 }
 
 impl Caller {
     /// Who shows nothing and waits for ever.
-    pub(super) fn nobody() -> Self {
+    pub(crate) fn nobody() -> Self {
         Self { deadline: None, arrived_at: None, tenant: Tenant::new(ANONYMOUS, 1.0, 1) }
     }
 
@@ -29,7 +29,7 @@ impl Caller {
     ///
     /// # Errors
     /// UNAUTHENTICATED for a token that nobody has.
-    pub(super) fn of<T>(engine: &Engine, request: &Request<T>) -> Result<Self, Status> {
+    pub(crate) fn of<T>(engine: &Engine, request: &Request<T>) -> Result<Self, Status> {
         let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
         let (arrived_at, tenant) = match request.extensions().get::<Arrived>() {
             Some(arrived) => (Some(arrived.at), arrived.tenant.clone()),
