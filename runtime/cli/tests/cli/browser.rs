@@ -51,7 +51,7 @@ impl Page {
         let mut driver = start(&browser, &folder);
         let address = format!("http://127.0.0.1:{}", port(&mut driver));
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-        let mut page = Self { driver, agent, session: address, folder: folder };
+        let mut page = Self { driver, agent, session: address, folder };
         let mut arguments: Vec<String> = ARGUMENTS.map(str::to_owned).to_vec();
         arguments.push(format!("--user-data-dir={}", page.folder.path().join("profile").display()));
         let capabilities = json!({ "capabilities": { "alwaysMatch": {

@@ -19,7 +19,7 @@ const FROM_ELSEWHERE: &str = "from another machine this takes a tenant with scop
 pub(super) async fn reload(State(admin): State<Admin>, request: Parts) -> Response {
     let Some(serving) = admin.shared.serving.get() else { return probes::startup(&admin.phase()).into_response() };
     if let Err(refusal) = may_administer(&serving.engine, &request) {
-        return refusal;
+        return *refusal;
     }
     let Some(reload) = admin.shared.reload.get().cloned() else {
         return (StatusCode::NOT_IMPLEMENTED, "this server's configuration cannot change\n").into_response();
@@ -38,17 +38,19 @@ pub(super) async fn reload(State(admin): State<Admin>, request: Parts) -> Respon
 }
 
 /// Tenants with the scope may. As long as there is none, whoever is on this machine may: nobody else is known by anything.
-pub(crate) fn may_administer(engine: &Engine, request: &Parts) -> Result<(), Response> {
+pub(crate) fn may_administer(engine: &Engine, request: &Parts) -> Result<(), Box<Response>> {
     if !engine.has_administrator() {
         let is_local = request.extensions.get::<Peer>().is_some_and(|peer| peer.is_local);
-        return if is_local { Ok(()) } else { Err((StatusCode::FORBIDDEN, FROM_ELSEWHERE).into_response()) };
+        return if is_local { Ok(()) } else { Err(Box::new((StatusCode::FORBIDDEN, FROM_ELSEWHERE).into_response())) };
     }
     let checked = identity::administrator(engine, &request.headers, &request.extensions);
-    checked.map(drop).map_err(|status| match status.code() {
-        Code::Unauthenticated => {
-            let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
-            (StatusCode::UNAUTHORIZED, challenge, format!("{}\n", status.message())).into_response()
-        }
-        _ => (StatusCode::FORBIDDEN, format!("{}\n", status.message())).into_response(),
+    checked.map(drop).map_err(|status| {
+        let told = format!("{}\n", status.message());
+        Box::new(match status.code() {
+            Code::Unauthenticated => {
+                (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], told).into_response()
+            }
+            _ => (StatusCode::FORBIDDEN, told).into_response(),
+        })
     })
 }

@@ -60,7 +60,7 @@ pub(super) async fn administrators(State(engine): State<Engine>, request: Reques
             (StatusCode::UNAUTHORIZED, challenge, Problem::new("the console asks for an administrator's token"))
                 .into_response()
         }
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
     }
 }
 
