@@ -59,9 +59,7 @@ impl TextEmbedder {
         let rows = self.rows(inputs, options)?;
         let token_counts = rows.token_counts();
         let bounds = Bounds { max_rows: self.max_rows, max_tokens: self.info.max_batch_tokens };
-        batched::embed(&self.model, token_counts, bounds, readout, options, |batch| {
-            rows.tensors(batch, &self.info)
-        })
+        batched::embed(&self.model, token_counts, bounds, readout, options, |batch| rows.tensors(batch, &self.info))
     }
 
     fn rows(&self, inputs: Inputs, options: Options) -> Result<Rows, Error> {

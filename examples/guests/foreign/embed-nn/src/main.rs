@@ -40,5 +40,7 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> Result<()> {
-    bail!("usage: embed-nn GRAPH IDS…, or embed-nn types, or embed-nn errors [GRAPH], or embed-nn chain GRAPH INPUT TIMES, or embed-nn wasi …")
+    bail!(
+        "usage: embed-nn GRAPH IDS…, or embed-nn types, or embed-nn errors [GRAPH], or embed-nn chain GRAPH INPUT TIMES, or embed-nn wasi …"
+    )
 }
