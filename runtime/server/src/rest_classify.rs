@@ -3,12 +3,15 @@
 mod native;
 mod predict;
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
 use axum::extract::rejection::BytesRejection;
 use axum::http::request::Parts as Head;
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::map_request_with_state;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::post;
 use serde::de::DeserializeOwned;
@@ -17,6 +20,7 @@ use wisp_core::Kinded;
 use wisp_engine::{ClassifyRequest, ClassifyResponse, Engine, EngineError};
 
 use crate::identity;
+use crate::receive::in_time;
 use crate::status::http_status;
 
 /// Why a request is not answered.
@@ -42,10 +46,12 @@ struct Told {
 /// The routes, over an engine.
 pub(crate) fn routes(engine: Engine) -> Router {
     let message_bytes = engine.limits().message_bytes;
+    let receive = Duration::from_millis(engine.limits().receive_ms);
     Router::new()
         .route("/v1/classify", post(native::classify))
         .route("/predict", post(predict::predict))
         .layer(DefaultBodyLimit::max(message_bytes))
+        .layer(map_request_with_state(receive, in_time))
         .with_state(engine)
 }
 

@@ -30,6 +30,7 @@ mod reload;
 mod rest;
 mod run;
 mod serve;
+mod slow;
 mod support;
 mod tenants;
 mod tls;

@@ -4,9 +4,12 @@ mod body;
 mod described;
 mod infer;
 
+use std::time::Duration;
+
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::map_request_with_state;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -20,6 +23,7 @@ use super::error::OipError;
 use super::repository::{self, Change, Indexed};
 use super::{OpenInference, metadata};
 use crate::identity;
+use crate::receive::in_time;
 use body::read_body;
 
 pub(crate) use body::read;
@@ -65,7 +69,8 @@ pub(crate) fn routes(service: OpenInference) -> Router {
             .route(&format!("{model}/config"), get(model_config))
             .route(&format!("{model}/infer"), post(infer::infer));
     }
-    router.layer(limit).with_state(service)
+    let receive = Duration::from_millis(service.engine.limits().receive_ms);
+    router.layer(limit).layer(map_request_with_state(receive, in_time)).with_state(service)
 }
 
 impl FromRequestParts<OpenInference> for Known {

@@ -10,32 +10,35 @@ const TYPES: u32 = 8;
 const ENCODINGS: u32 = 8;
 const TARGETS: u32 = 4;
 
+/// Calls a function without an answer; a script gets 0 for it.
+macro_rules! silent {
+    ($call:expr) => {{
+        $call;
+        0
+    }};
+}
+
 /// A call with the numbers that it takes out of those that a script has for it.
 type Call = fn([u32; ARGUMENTS_LIMIT]) -> u32;
 
 pub(crate) const CALLS: [Call; NN.len()] = [
     |[dimensions, rank, ty, data, length]| tensor::new(dimensions, rank, ty % TYPES, data, length),
-    |[tensor, result, ..]| answer(tensor::dimensions(tensor, result)),
+    |[tensor, result, ..]| silent!(tensor::dimensions(tensor, result)),
     |[tensor, ..]| tensor::ty(tensor),
-    |[tensor, result, ..]| answer(tensor::data(tensor, result)),
-    |[tensor, ..]| answer(tensor::drop(tensor)),
+    |[tensor, result, ..]| silent!(tensor::data(tensor, result)),
+    |[tensor, ..]| silent!(tensor::drop(tensor)),
     |[parts, count, encoding, target, result]| {
-        answer(graph::load(parts, count, encoding % ENCODINGS, target % TARGETS, result))
+        silent!(graph::load(parts, count, encoding % ENCODINGS, target % TARGETS, result))
     },
-    |[name, length, result, ..]| answer(graph::load_by_name(name, length, result)),
-    |[graph, result, ..]| answer(graph::init_execution_context(graph, result)),
-    |[graph, ..]| answer(graph::drop(graph)),
-    |[context, inputs, count, result, ..]| answer(context::compute(context, inputs, count, result)),
-    |[context, ..]| answer(context::drop(context)),
+    |[name, length, result, ..]| silent!(graph::load_by_name(name, length, result)),
+    |[graph, result, ..]| silent!(graph::init_execution_context(graph, result)),
+    |[graph, ..]| silent!(graph::drop(graph)),
+    |[context, inputs, count, result, ..]| silent!(context::compute(context, inputs, count, result)),
+    |[context, ..]| silent!(context::drop(context)),
     |[error, ..]| error::code(error),
-    |[error, result, ..]| answer(error::data(error, result)),
-    |[error, ..]| answer(error::drop(error)),
+    |[error, result, ..]| silent!(error::data(error, result)),
+    |[error, ..]| silent!(error::drop(error)),
 ];
-
-/// What a script gets from a function without an answer.
-fn answer((): ()) -> u32 {
-    0
-}
 
 // `safe`, here and below, because any number may be passed: a host that reads or writes outside the memory breaks what
 // WebAssembly promises, and what it writes inside is what scripts are for.
