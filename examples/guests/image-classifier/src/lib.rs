@@ -1,8 +1,8 @@
 //! Classifies JPEG and PNG files with the model that is granted as `classifier`: decodes and scales here, in the sandbox, to what
 //! the model's signature asks for.
 //!
-//! The layout is read off the signature ([`Layout`](layout::Layout)), the labels come from the model's manifest, and how outputs
-//! become scores is in [`readout`].
+//! The layout is read off the signature (`layout.rs`), the labels come from the model's manifest, and how outputs
+//! become scores is in `readout.rs`.
 
 mod layout;
 mod readout;

@@ -1,9 +1,9 @@
 //! Classifies texts by the meaning of labels, without any training: a text belongs to the labels whose descriptions lie near it
 //! in the space of the embedding model that is granted as `encoder`.
 //!
-//! Each label is put into a sentence ([`Template`](candidates::Template)) and embedded; its vector stays with the host
+//! Each label is put into a sentence (`candidates.rs`) and embedded; its vector stays with the host
 //! ([`wisp_guest::state`]) where the deployment may keep something, so that labels which come again cost nothing. How cosines
-//! become scores, and what the environment of the guest can change, is in [`settings`].
+//! become scores, and what the environment of the guest can change, is in `settings.rs`.
 
 mod candidates;
 mod label_vectors;

@@ -2,7 +2,7 @@
 //!
 //! A script is a sequence of [`Step`]s in bytes. Whatever the bytes are, they are a script: a code that nobody gave a meaning
 //! stands for another one, and a step that is cut off is the end. A guest [plays](play) it against the functions of an
-//! [interface](Function), over a [`Scratch`] memory where names, records and results lie; a test [writes](write) it.
+//! [interface](Function), over a [`Scratch`] memory where names, records and results lie; a test [writes](write()) it.
 //!
 //! ```
 //! use script::{Argument, Step, WITX, write};
