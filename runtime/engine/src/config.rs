@@ -7,6 +7,7 @@ mod bounds;
 mod deployment;
 mod file;
 mod limits;
+mod loading;
 mod print;
 mod sessions;
 mod suggest;
@@ -26,6 +27,7 @@ pub use deployment::{
     DeploymentConfig, DirConfig, EnvConfig, GrantsConfig, InstancesChoice, ModelGrantConfig, TrustConfig,
 };
 pub use limits::{GuestLimits, RequestLimits};
+pub use loading::LoadChoice;
 pub use sessions::SessionsChoice;
 pub use telemetry::TelemetryConfig;
 
@@ -89,6 +91,10 @@ pub struct ModelConfig {
     pub memory_bytes: Option<u64>,
     /// Sessions that work side by side, each with its part of the threads; they take memory each.
     pub sessions: SessionsChoice,
+    /// When it is in memory.
+    pub load: LoadChoice,
+    /// Milliseconds without an inference after which a model on demand leaves the memory; `None` for not before others need it.
+    pub unload_after_ms: Option<u64>,
     /// How requests share inferences.
     pub batching: BatchingConfig,
 }
@@ -245,6 +251,8 @@ impl Default for ModelConfig {
             static_shapes: Vec::new(),
             memory_bytes: None,
             sessions: SessionsChoice::default(),
+            load: LoadChoice::default(),
+            unload_after_ms: None,
             batching: BatchingConfig::default(),
         }
     }

@@ -56,8 +56,9 @@ pub use calibrate::{CalibrationError, calibrate};
 pub use classify::{ClassifyError, ClassifyRequest, ClassifyResponse};
 pub use config::{
     AuthConfig, BatchingConfig, ClientCertificates, Config, ConfigError, DeploymentConfig, DeviceConfig, DirConfig,
-    DrainConfig, EnvConfig, GrantsConfig, GuestLimits, InstancesChoice, ModelConfig, ModelGrantConfig, PrecisionChoice,
-    RequestLimits, Scope, ServerConfig, SessionsChoice, TelemetryConfig, TenantConfig, TlsConfig, TrustConfig,
+    DrainConfig, EnvConfig, GrantsConfig, GuestLimits, InstancesChoice, LoadChoice, ModelConfig, ModelGrantConfig,
+    PrecisionChoice, RequestLimits, Scope, ServerConfig, SessionsChoice, TelemetryConfig, TenantConfig, TlsConfig,
+    TrustConfig,
 };
 pub use deployment::{DeploymentHealth, DeploymentInfo};
 pub use endpoint::{EMBEDDINGS_OUTPUT, Endpoint, EndpointKind, TEXTS_INPUT, TOKEN_COUNTS_OUTPUT};

@@ -12,18 +12,21 @@ mod warm;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use wisp_core::{BackendId, Device, Placement, Precision, Session, StaticShape};
 use wisp_host::{EmbeddingFacts, GrantedModel};
 use wisp_model_store::{Model, ModelFile, Progress, Store};
-use wisp_scheduler::{BatchRules, QueueConfig, QueueLimits, SchedulerMetrics, Served, SessionQueue, spawn};
+use wisp_scheduler::{
+    BatchRules, MemoryTurns, OnDemand, QueueConfig, QueueLimits, SchedulerMetrics, Served, SessionQueue, spawn,
+};
 
 use crate::StartError;
-use crate::config::{BatchingConfig, DeviceConfig, ModelConfig, PrecisionChoice, SessionsChoice};
+use crate::config::{BatchingConfig, DeviceConfig, LoadChoice, ModelConfig, PrecisionChoice, SessionsChoice};
 use crate::prompts::Prompts;
 use crate::proof::Proof;
 use crate::proof::speed::Speed;
-use budget::Budget;
+use budget::{Budget, taken_bytes};
 pub use candidate::CandidateReport;
 pub(crate) use loader::{Loader, Subject, threads};
 use select::{Chosen, select};
@@ -62,6 +65,8 @@ struct SessionKey {
     static_shapes: Vec<StaticShape>,
     memory_bytes: Option<u64>,
     sessions: SessionsChoice,
+    load: LoadChoice,
+    unload_after_ms: Option<u64>,
     batching: BatchingConfig,
 }
 
@@ -69,6 +74,8 @@ struct SessionKey {
 pub(crate) struct Models {
     sessions: Vec<(SessionKey, Started)>,
     budget: Budget,
+    /// The memory of each device that models on demand take turns in; the same from one generation to the next.
+    turns: BTreeMap<Device, MemoryTurns>,
     metrics: SchedulerMetrics,
 }
 
@@ -124,9 +131,46 @@ pub(crate) fn open_reference(loader: &Loader<'_>) -> Result<(Box<dyn Session>, S
 }
 
 impl Models {
-    /// Nothing is started yet.
-    pub(crate) fn within(devices: &BTreeMap<Device, DeviceConfig>, metrics: SchedulerMetrics) -> Self {
-        Self { sessions: Vec::new(), budget: Budget::of(devices), metrics }
+    /// Nothing is started yet. Those `before` are in service, and stay so for a while.
+    pub(crate) fn within(
+        devices: &BTreeMap<Device, DeviceConfig>,
+        before: Option<&Self>,
+        metrics: SchedulerMetrics,
+    ) -> Self {
+        let turns = before.map(|before| before.turns.clone()).unwrap_or_default();
+        Self { sessions: Vec::new(), budget: Budget::of(devices), turns, metrics }
+    }
+
+    /// Loads the configured models for service: those that stay before those that take turns in what the others leave.
+    ///
+    /// # Errors
+    /// As [`Models::start`].
+    pub(crate) fn start_all(
+        &mut self,
+        models: &BTreeMap<String, ModelConfig>,
+        before: Option<&Self>,
+        store: &Store,
+        progress: &dyn Progress,
+    ) -> Result<Vec<(Arc<GrantedModel>, ModelInfo)>, StartError> {
+        let mut order: Vec<_> = models.iter().collect();
+        order.sort_by_key(|(_, config)| config.load == LoadChoice::OnDemand);
+        let started = order.into_iter().map(|(name, config)| {
+            let (granted, info) = self.start(name, config, before, store, progress)?;
+            let told =
+                if config.load == LoadChoice::Start { "model loaded" } else { "model proven, to be loaded on demand" };
+            tracing::info!(
+                model = name, placement = %info.placement, precision = %info.precision, why = info.reason, "{told}"
+            );
+            Ok((granted, info))
+        });
+        let mut started = started.collect::<Result<Vec<_>, StartError>>()?;
+        started.sort_by(|(_, one), (_, other)| one.name.cmp(&other.name));
+        Ok(started)
+    }
+
+    /// What is left of the memory from now on, once it is known that these models serve.
+    pub(crate) fn divide_memory(&self) {
+        self.turns.iter().for_each(|(device, turns)| turns.set_capacity(self.budget.left(*device)));
     }
 
     /// Loads a configured model for service: the first placement of its list that works. What is in service of those `before`
@@ -152,6 +196,8 @@ impl Models {
             static_shapes: config.static_shapes.clone(),
             memory_bytes: config.memory_bytes,
             sessions: config.sessions,
+            load: config.load,
+            unload_after_ms: config.unload_after_ms,
             batching: config.batching.clone(),
         };
         let started = match self.started(&key) {
@@ -159,7 +205,7 @@ impl Models {
             None => {
                 let started = match before.and_then(|before| before.started(&key)) {
                     Some(started) => self.take_over(name, started, config)?,
-                    None => start(name, &model, config, &mut self.budget, &self.metrics, store, progress)?,
+                    None => self.open(name, &model, config, store, progress)?,
                 };
                 self.sessions.push((key, started.clone()));
                 started
@@ -173,42 +219,52 @@ impl Models {
     }
 
     fn take_over(&mut self, name: &str, started: Started, config: &ModelConfig) -> Result<Started, StartError> {
-        let taken = self.budget.take(started.info.placement.device, started.file_bytes, config.memory_bytes);
+        let device = started.info.placement.device;
+        let taken = self.budget.take(device, started.file_bytes, config.memory_bytes, config.load);
         taken.map_err(|reason| StartError::NoPlacement { model: name.to_owned(), reasons: vec![reason] })?;
         Ok(started)
     }
-}
 
-fn start(
-    name: &str,
-    model: &Model,
-    config: &ModelConfig,
-    budget: &mut Budget,
-    metrics: &SchedulerMetrics,
-    store: &Store,
-    progress: &dyn Progress,
-) -> Result<Started, StartError> {
-    let mut loader = Loader::new(model, store, progress);
-    loader.static_shapes = &config.static_shapes;
-    if let SessionsChoice::Exactly(sessions) = config.sessions {
-        loader.threads = (threads() / sessions).max(1);
+    fn open(
+        &mut self,
+        name: &str,
+        model: &Model,
+        config: &ModelConfig,
+        store: &Store,
+        progress: &dyn Progress,
+    ) -> Result<Started, StartError> {
+        let mut loader = Loader::new(model, store, progress);
+        loader.static_shapes = &config.static_shapes;
+        if let SessionsChoice::Exactly(sessions) = config.sessions {
+            loader.threads = (threads() / sessions).max(1);
+        }
+        let no_placement = |reasons| StartError::NoPlacement { model: name.to_owned(), reasons };
+        let is_listed = |backend| config.placement.iter().any(|placement| placement.backend == backend);
+        let first = model
+            .manifest
+            .model_files()
+            .find(|file| file.precision.is_none() && file.backends.iter().any(|&backend| is_listed(backend)));
+        let reader = Loader::new(model, store, progress);
+        let subject = LateSubject::of(&reader, first);
+        let chosen = subject.beside(|| choose(name, config, &mut self.budget, &mut loader, &subject));
+        let chosen = chosen.map_err(|reason| no_placement(vec![reason]))?.map_err(no_placement)?;
+        let subject = subject.take().map_err(|reason| no_placement(vec![reason]))?;
+        let placement = chosen.placement;
+        let on_demand = self.on_demand(config, &chosen);
+        serve(name, config, &mut loader, subject, chosen, (on_demand, &self.metrics)).map_err(|source| match source {
+            ServeError::Thread(source) => StartError::Thread { model: name.to_owned(), source },
+            ServeError::Session(reason) => no_placement(vec![format!("{placement}: {reason}")]),
+        })
     }
-    let no_placement = |reasons| StartError::NoPlacement { model: name.to_owned(), reasons };
-    let is_listed = |backend| config.placement.iter().any(|placement| placement.backend == backend);
-    let first = model
-        .manifest
-        .model_files()
-        .find(|file| file.precision.is_none() && file.backends.iter().any(|&backend| is_listed(backend)));
-    let reader = Loader::new(model, store, progress);
-    let subject = LateSubject::of(&reader, first);
-    let chosen = subject.beside(|| choose(name, config, budget, &mut loader, &subject));
-    let chosen = chosen.map_err(|reason| no_placement(vec![reason]))?.map_err(no_placement)?;
-    let subject = subject.take().map_err(|reason| no_placement(vec![reason]))?;
-    let placement = chosen.placement;
-    serve(name, config, &mut loader, subject, chosen, metrics).map_err(|source| match source {
-        ServeError::Thread(source) => StartError::Thread { model: name.to_owned(), source },
-        ServeError::Session(reason) => no_placement(vec![format!("{placement}: {reason}")]),
-    })
+
+    /// How the model is held in memory, if it does not stay there.
+    fn on_demand(&mut self, config: &ModelConfig, chosen: &Chosen) -> Option<OnDemand> {
+        (config.load == LoadChoice::OnDemand).then(|| OnDemand {
+            turns: self.turns.entry(chosen.placement.device).or_default().clone(),
+            bytes: taken_bytes(chosen.file.size_bytes, config.memory_bytes),
+            idle: config.unload_after_ms.map(Duration::from_millis),
+        })
+    }
 }
 
 /// The first placement of the list that works; the error has one reason a placement.
@@ -225,7 +281,7 @@ fn choose(
         let selected = budget.limit(manifest, placement, config.memory_bytes).and_then(|limit_bytes| {
             loader.memory_limit_bytes = limit_bytes;
             let chosen = select(loader, subject, placement, config.precision)?;
-            budget.take(placement.device, chosen.file.size_bytes, config.memory_bytes)?;
+            budget.take(placement.device, chosen.file.size_bytes, config.memory_bytes, config.load)?;
             Ok(chosen)
         });
         match selected {
@@ -255,7 +311,7 @@ fn serve(
     loader: &mut Loader<'_>,
     subject: Subject,
     mut chosen: Chosen,
-    metrics: &SchedulerMetrics,
+    (on_demand, metrics): (Option<OnDemand>, &SchedulerMetrics),
 ) -> Result<Started, ServeError> {
     let others = match config.sessions {
         SessionsChoice::Auto => side_by_side::divide(loader, &subject, &mut chosen),
@@ -282,6 +338,7 @@ fn serve(
         rules: rules(loader, config, &info.proof),
         limits: QueueLimits { max_queued: config.batching.max_queued, ..QueueLimits::default() },
         cost: info.proof.speed.and_then(Speed::cost),
+        on_demand,
         metrics: Some(metrics.clone()),
     };
     let recovery = || recovery::of(loader, config, &subject, &chosen);
@@ -293,7 +350,7 @@ fn serve(
     }
     .into_iter();
     let sessions = others.into_iter().chain([chosen.session]).zip(all_recoveries);
-    let served = |(session, recovery)| Served { session, recovery, processor: processors.next() };
+    let served = |(session, recovery)| Served { session, recovery: Some(recovery), processor: processors.next() };
     let sessions = sessions.map(served).collect();
     let queue = spawn(queue, sessions).map_err(ServeError::Thread)?;
     let granted = Arc::new(granted(name, loader.model, subject, queue, &info));

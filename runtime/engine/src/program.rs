@@ -78,7 +78,7 @@ impl Program {
         };
         let guest = host.load_as(name, wasm, loading)?;
         let metrics = Metrics::new();
-        let mut started = Models::within(&BTreeMap::<_, DeviceConfig>::new(), metrics.scheduler.clone());
+        let mut started = Models::within(&BTreeMap::<_, DeviceConfig>::new(), None, metrics.scheduler.clone());
         let models = config.models.iter().map(|(alias, model)| {
             let (granted, _) = started.start(alias, model, None, store, progress)?;
             Ok((alias.clone(), ModelGrant::from(granted)))

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use wisp_core::{BackendId, Device, Placement};
 use wisp_model_store::{Manifest, ModelFile, Store};
 
-use crate::config::{Config, ModelConfig, PrecisionChoice, SessionsChoice};
+use crate::config::{Config, LoadChoice, ModelConfig, PrecisionChoice, SessionsChoice};
 use crate::{PodImage, StartError, cgroup};
 
 /// What the process takes without any model: program, guests, tokenizer, listeners.
@@ -55,7 +55,11 @@ fn check_within(limit_bytes: u64, engine_bytes: u64, config: &Config, store: &St
         need(name, model, &manifest, store)
     });
     let needs: Vec<_> = needs.collect();
-    let need_bytes = engine_bytes + needs.iter().map(|need| need.need_bytes).sum::<u64>();
+    // Those on demand may be alone in memory: for each of them there must be room beside those that stay.
+    let is_on_demand = |need: &&ModelNeed| config.models[&need.model].load == LoadChoice::OnDemand;
+    let staying: u64 = needs.iter().filter(|need| !is_on_demand(need)).map(|need| need.need_bytes).sum();
+    let largest = needs.iter().filter(is_on_demand).map(|need| need.need_bytes).max().unwrap_or(0);
+    let need_bytes = engine_bytes + staying + largest;
     if need_bytes <= limit_bytes {
         return Ok(());
     }

@@ -24,12 +24,18 @@ pub type Reopen = Box<dyn FnMut() -> Result<Box<dyn Session>, String> + Send>;
 
 /// How a worker finds out that its session is broken, and how it gets another.
 pub struct Recovery {
-    /// An inference whose answer is known.
-    pub canary: Batch,
-    /// Whether an answer to it is right.
-    pub check: CanaryCheck,
+    /// What tells a broken session; without it, none is thought to be.
+    pub canary: Option<Canary>,
     /// Opens the session anew.
     pub reopen: Reopen,
+}
+
+/// An inference whose answer is known.
+pub struct Canary {
+    /// What is put in.
+    pub batch: Batch,
+    /// Whether what comes out is right.
+    pub check: CanaryCheck,
 }
 
 /// What is known about a session.

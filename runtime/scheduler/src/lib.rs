@@ -11,6 +11,9 @@
 //! ([`BatchRules`]). Which ones meet is decided by pure functions of what waits and of a cost model that is fitted while it
 //! serves ([`CostModel`]); who comes first, by lane, share and deadline ([`Caller`]).
 //!
+//! A model can rest ([`OnDemand`], [`SessionQueue::release`]): its queue stays, its sessions are closed, and the next entry opens
+//! them again. Models that share the memory of a device take turns in it ([`MemoryTurns`]).
+//!
 //! An entry whose caller left or whose deadline passed is dropped, and an inference is stopped when nobody in it waits any
 //! more. A batch that fails is halved until the entry to blame is alone.
 
@@ -29,10 +32,12 @@ pub mod observe;
 pub mod policy;
 mod queue;
 mod record;
+mod residence;
 mod rules;
 mod shape;
 mod shared;
 mod slot;
+mod turns;
 mod waiting;
 mod worker;
 
@@ -40,11 +45,13 @@ pub use admission::{Admission, Permit};
 pub use caller::{Caller, Lane, Origin, Tenant, TenantPermit};
 pub use cost::{Cost, CostModel, Size};
 pub use error::ScheduleError;
-pub use health::{CanaryCheck, FIRST_RETRY, HealthState, LONGEST_RETRY, Recovery, Reopen};
+pub use health::{Canary, CanaryCheck, FIRST_RETRY, HealthState, LONGEST_RETRY, Recovery, Reopen};
 pub use metrics::{RejectReason, SchedulerMetrics};
 pub use queue::{Announced, BatchShare, Inferred, SessionQueue, StageTimes};
 pub use record::{BatchRecord, Member};
+pub use residence::OnDemand;
 pub use rules::BatchRules;
+pub use turns::{MemoryTurns, SHORTEST_STAY};
 pub use worker::{QueueConfig, QueueLimits, Served, spawn};
 
 #[cfg(test)]

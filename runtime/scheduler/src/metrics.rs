@@ -1,5 +1,7 @@
 //! Figures of queues and batches, for Prometheus.
 
+use std::time::Duration;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -19,6 +21,8 @@ pub struct SchedulerMetrics {
     batch_rows: Family<ModelLabels, Histogram, fn() -> Histogram>,
     padding: Family<ModelLabels, Histogram, fn() -> Histogram>,
     queued_tokens: Family<ModelLabels, Gauge>,
+    sessions: Family<ModelLabels, Gauge>,
+    load: Family<ModelLabels, Histogram, fn() -> Histogram>,
     rejected: Family<RejectedLabels, Counter>,
 }
 
@@ -82,6 +86,8 @@ impl SchedulerMetrics {
             batch_rows: Family::new_with_constructor(|| Histogram::new(exponential_buckets(1.0, 2.0, 9))),
             padding: Family::new_with_constructor(|| Histogram::new((0..10).map(|tenth| f64::from(tenth) / 10.0))),
             queued_tokens: Family::default(),
+            sessions: Family::default(),
+            load: Family::new_with_constructor(seconds),
             rejected: Family::default(),
         };
         registry.register("wisp_queue_seconds", "Time that entries waited for a session", metrics.queue.clone());
@@ -98,6 +104,10 @@ impl SchedulerMetrics {
             metrics.padding.clone(),
         );
         registry.register("wisp_queued_tokens", "Tokens that wait for a session", metrics.queued_tokens.clone());
+        let sessions = metrics.sessions.clone();
+        registry.register("wisp_sessions_loaded", "Sessions of a model that are in memory", sessions);
+        let load = metrics.load.clone();
+        registry.register("wisp_session_load_seconds", "Time to load a model that was needed again", load);
         registry.register("wisp_rejected", "Requests refused before any work was done", metrics.rejected.clone());
         // A reason that never occurred is a series of zeros, not a missing one.
         RejectReason::ALL.into_iter().for_each(|reason| drop(metrics.rejected(reason)));
@@ -131,6 +141,8 @@ struct Handles {
     batch_rows: Histogram,
     padding: Histogram,
     queued_tokens: Gauge,
+    sessions: Gauge,
+    load: Histogram,
     overloaded: Counter,
     queue_full: Counter,
 }
@@ -152,6 +164,8 @@ impl SessionMetrics {
                 batch_rows: metrics.batch_rows.get_or_create_owned(&model),
                 padding: metrics.padding.get_or_create_owned(&model),
                 queued_tokens: metrics.queued_tokens.get_or_create_owned(&model),
+                sessions: metrics.sessions.get_or_create_owned(&model),
+                load: metrics.load.get_or_create_owned(&model),
                 overloaded: metrics.rejected(RejectReason::Overloaded),
                 queue_full: metrics.rejected(RejectReason::Queue),
             }
@@ -176,6 +190,22 @@ impl SessionMetrics {
     pub(crate) fn queued(&self, tokens: usize) {
         let Some(handles) = &self.0 else { return };
         handles.queued_tokens.set(i64::try_from(tokens).unwrap_or(i64::MAX));
+    }
+
+    /// A session was opened within this time; none for one that came with the model.
+    pub(crate) fn loaded(&self, took: Duration) {
+        let Some(handles) = &self.0 else { return };
+        handles.sessions.inc();
+        if !took.is_zero() {
+            handles.load.observe(took.as_secs_f64());
+        }
+    }
+
+    /// A session was closed.
+    pub(crate) fn rested(&self) {
+        if let Some(handles) = &self.0 {
+            handles.sessions.dec();
+        }
     }
 
     /// A request was refused, because it would have waited too long.

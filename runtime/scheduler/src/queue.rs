@@ -132,6 +132,26 @@ impl SessionQueue {
         worst
     }
 
+    /// Whether a session of the model is in memory.
+    #[must_use]
+    pub fn is_loaded(&self) -> bool {
+        self.shared().residence.is_loaded()
+    }
+
+    /// Closes the sessions as soon as nothing waits for them. An inference that comes all the same opens them for itself.
+    ///
+    /// Sessions that cannot be opened again, because nothing says how, stay.
+    pub fn release(&self) {
+        self.shared().residence.release();
+        self.shared().notify_all();
+    }
+
+    /// Takes [`SessionQueue::release`] back, and opens the sessions without waiting for an inference.
+    pub fn ask_for(&self) {
+        self.shared().residence.ask_for();
+        self.shared().notify_all();
+    }
+
     /// The latest batches, the newest last.
     #[must_use]
     pub fn recent_batches(&self) -> Vec<BatchRecord> {

@@ -13,6 +13,7 @@ use crate::health::{Health, Recovery};
 use crate::job::Job;
 use crate::metrics::SessionMetrics;
 use crate::record::Records;
+use crate::residence::Residence;
 use crate::rules::BatchRules;
 use crate::slot::Slot;
 use crate::waiting::Waiting;
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) limits: QueueLimits,
     pub(crate) slots: Vec<WorkerPlace>,
     pub(crate) records: Records,
+    pub(crate) residence: Residence,
     pub(crate) metrics: SessionMetrics,
     pub(crate) next_id: AtomicU64,
     waiting: Mutex<Waiting>,
@@ -37,7 +39,7 @@ pub(crate) struct WorkerPlace {
     pub(crate) slot: Slot,
     pub(crate) health: Health,
     pub(crate) recovery: Option<Arc<Mutex<Recovery>>>,
-    /// Where its thread stays.
+    /// The processor that its thread stays on.
     pub(crate) processor: Option<usize>,
 }
 
@@ -48,6 +50,7 @@ impl Shared {
         rules: Arc<BatchRules>,
         limits: QueueLimits,
         slots: Vec<WorkerPlace>,
+        residence: Residence,
         cost: CostModel,
         metrics: SessionMetrics,
     ) -> Self {
@@ -58,6 +61,7 @@ impl Shared {
             limits,
             slots,
             records: Records::default(),
+            residence,
             metrics,
             next_id: AtomicU64::new(0),
             waiting: Mutex::new(Waiting::new()),
@@ -89,6 +93,11 @@ impl Shared {
     /// Something that all workers must see.
     pub(crate) fn notify_all(&self) {
         self.arrived.notify_all();
+    }
+
+    /// Whether inferences wait or run.
+    pub(crate) fn has_work(&self) -> bool {
+        self.waiting().entries() > 0 || self.slots.iter().any(|place| place.slot.is_running())
     }
 
     pub(crate) fn cost(&self) -> Cost {

@@ -19,6 +19,8 @@ struct State {
     started_at: Option<Instant>,
     expected: Duration,
     canceller: Option<Arc<dyn Cancel>>,
+    /// When a session that is being opened will be there, as far as can be told.
+    opens_at: Option<Instant>,
     /// Grows when the thread is replaced: the old one finds out that it is no longer wanted.
     generation: u64,
 }
@@ -33,7 +35,14 @@ pub(crate) struct Hung {
 
 impl Slot {
     pub(crate) fn new(canceller: Option<Arc<dyn Cancel>>) -> Self {
-        let state = State { running: Vec::new(), started_at: None, expected: Duration::ZERO, canceller, generation: 0 };
+        let state = State {
+            running: Vec::new(),
+            started_at: None,
+            expected: Duration::ZERO,
+            canceller,
+            opens_at: None,
+            generation: 0,
+        };
         Self { state: Mutex::new(state) }
     }
 
@@ -73,12 +82,25 @@ impl Slot {
         true
     }
 
-    /// Another session runs here from now on.
+    /// A session is being opened, and will be there at this time.
+    pub(crate) fn opens(&self, generation: u64, opens_at: Instant) {
+        let mut state = self.lock();
+        if state.generation == generation {
+            state.opens_at = Some(opens_at);
+        }
+    }
+
+    /// Another session runs here from now on, or none.
     pub(crate) fn replace_session(&self, generation: u64, canceller: Option<Arc<dyn Cancel>>) {
         let mut state = self.lock();
         if state.generation == generation {
-            state.canceller = canceller;
+            (state.canceller, state.opens_at) = (canceller, None);
         }
+    }
+
+    /// Whether an inference runs.
+    pub(crate) fn is_running(&self) -> bool {
+        self.lock().started_at.is_some()
     }
 
     /// Stops the inference if `job` is in it and everybody else in it is gone as well. The lock is held across the call, so
@@ -94,10 +116,12 @@ impl Slot {
         }
     }
 
-    /// How long the inference will still take, as far as can be told.
+    /// How long the inference, or opening the session, will still take, as far as can be told.
     pub(crate) fn remaining(&self, now: Instant) -> Duration {
         let state = self.lock();
-        state.started_at.map_or(Duration::ZERO, |at| (at + state.expected).saturating_duration_since(now))
+        let runs_until = state.started_at.map(|at| at + state.expected);
+        let free_at = [runs_until, state.opens_at].into_iter().flatten().max();
+        free_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
     }
 
     /// Gives up on an inference that has run for longer than `limit`, and longer than twenty times what was expected.

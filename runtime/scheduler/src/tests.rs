@@ -3,5 +3,6 @@
 mod driven;
 mod faults;
 mod observed;
+mod rests;
 mod sharing;
 mod waits;

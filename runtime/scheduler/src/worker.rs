@@ -2,6 +2,7 @@
 
 mod pin;
 mod repair;
+mod rest;
 mod thread;
 
 use std::sync::{Arc, Mutex};
@@ -12,14 +13,14 @@ use wisp_core::Session;
 
 use crate::cost::{Cost, CostModel};
 use crate::health::{Health, Recovery};
-use crate::inference::Runner;
 use crate::metrics::{SchedulerMetrics, SessionMetrics};
 use crate::queue::Handle;
+use crate::residence::{OnDemand, Residence};
 use crate::rules::BatchRules;
 use crate::shared::{Shared, WorkerPlace};
 use crate::slot::Slot;
 use crate::{ScheduleError, SessionQueue};
-use repair::{Absent, refuse_if_nothing_serves};
+use repair::refuse_if_nothing_serves;
 use thread::Worker;
 
 /// Bounds of a session's queue.
@@ -49,6 +50,8 @@ pub struct QueueConfig {
     pub limits: QueueLimits,
     /// What inferences are thought to cost before any was seen.
     pub cost: Option<Cost>,
+    /// For a model that is loaded when it is needed: it begins without a session. `None` keeps it loaded.
+    pub on_demand: Option<OnDemand>,
     /// Where figures go; `None` for nowhere.
     pub metrics: Option<SchedulerMetrics>,
 }
@@ -57,7 +60,7 @@ pub struct QueueConfig {
 pub struct Served {
     /// The session.
     pub session: Box<dyn Session>,
-    /// Without one, the session stays in service whatever happens.
+    /// Without one, the session stays in memory and in service whatever happens.
     pub recovery: Option<Recovery>,
     /// The processor that its thread stays on; `None` for any.
     pub processor: Option<usize>,
@@ -72,6 +75,7 @@ impl QueueConfig {
             rules: BatchRules::unproven(),
             limits: QueueLimits::default(),
             cost: None,
+            on_demand: None,
             metrics: None,
         }
     }
@@ -79,11 +83,14 @@ impl QueueConfig {
 
 /// Gives each of `sessions`, which are of one kind, to a thread of its own and returns the handle on their common queue.
 ///
+/// The sessions of a model on demand are closed again: they have told what they are, which is all that is needed until somebody
+/// asks.
+///
 /// A session that no longer answers what it is known to answer is taken out of service and opened anew. The threads end when
 /// the last handle is dropped and the entries queued by then are answered.
 ///
 /// # Errors
-/// When there is no session, or the operating system refuses a thread.
+/// When there is no session, when one on demand cannot be opened again, or the operating system refuses a thread.
 pub fn spawn(config: QueueConfig, sessions: Vec<Served>) -> std::io::Result<SessionQueue> {
     let cost = CostModel::new(config.cost);
     spawn_with(config, sessions, cost)
@@ -91,6 +98,9 @@ pub fn spawn(config: QueueConfig, sessions: Vec<Served>) -> std::io::Result<Sess
 
 pub(crate) fn spawn_with(config: QueueConfig, sessions: Vec<Served>, cost: CostModel) -> std::io::Result<SessionQueue> {
     let Some(first) = sessions.first() else { return Err(std::io::Error::other("a queue needs a session")) };
+    if config.on_demand.is_some() && sessions.iter().any(|served| served.recovery.is_none()) {
+        return Err(std::io::Error::other("a model on demand needs a way to be opened again"));
+    }
     let info = first.session.info().clone();
     let model: Arc<str> = config.model.into();
     let rules = Arc::new(BatchRules { is_packed: BatchRules::is_packed(&info.layouts), ..config.rules });
@@ -103,12 +113,15 @@ pub(crate) fn spawn_with(config: QueueConfig, sessions: Vec<Served>, cost: CostM
             (WorkerPlace { slot, health: Health::new(), recovery, processor: served.processor }, served.session)
         })
         .unzip();
-    let shared = Arc::new(Shared::new(model, info, rules, config.limits, places, cost, metrics));
+    let residence = Residence::new(config.on_demand);
+    let shared = Arc::new(Shared::new(model, info, rules, config.limits, places, residence, cost, metrics));
     // Made first, so that threads that were started end when a later one cannot be.
     let queue = SessionQueue { handle: Arc::new(Handle { shared: Arc::clone(&shared) }) };
     for (index, session) in sessions.into_iter().enumerate() {
-        let runner = Runner::new(Arc::clone(&shared.model), session, Arc::clone(&shared.rules));
-        let mut worker = Worker { shared: Arc::clone(&shared), runner, index, generation: 0 };
+        let mut worker = Worker::new(&shared, index, 0);
+        if !shared.residence.is_on_demand() {
+            worker.begin_with(session);
+        }
         start_thread(&shared, index, move || worker.work())?;
     }
     Ok(queue)
@@ -140,10 +153,10 @@ pub(crate) fn replace_hung(shared: &Arc<Shared>) {
         };
         let taker = Arc::clone(shared);
         let replacement = move || {
-            // The thread that hangs holds the session; this one starts with none, and opens one before anything else.
-            let absent = Box::new(Absent { info: taker.info.clone() });
-            let runner = Runner::new(Arc::clone(&taker.model), absent, Arc::clone(&taker.rules));
-            let mut worker = Worker { shared: taker, runner, index, generation: hung.generation };
+            // The thread that hangs holds its session for ever; this one opens another before anything else.
+            taker.residence.rested();
+            taker.residence.leave();
+            let mut worker = Worker::new(&taker, index, hung.generation);
             if worker.recover(&recovery) {
                 worker.work();
             }

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{BatchingConfig, DrainConfig, GuestLimits, ModelGrantConfig, RequestLimits};
+use super::{BatchingConfig, DrainConfig, GuestLimits, LoadChoice, ModelGrantConfig, RequestLimits};
 
 const GIB: u64 = 1 << 30;
 const HOUR_MS: u64 = 3_600_000;
@@ -41,6 +41,17 @@ pub(super) fn server(limits: &RequestLimits) -> Vec<String> {
 pub(super) fn drain(drain: &DrainConfig) -> Vec<String> {
     let keys = [("delay_ms", drain.delay_ms, 0..=HOUR_MS), ("timeout_ms", drain.timeout_ms, 0..=24 * HOUR_MS)];
     wrong("server.drain", &keys)
+}
+
+/// What is wrong with `unload_after_ms` of a model.
+pub(super) fn unloading(model: &str, load: LoadChoice, unload_after_ms: u64) -> Option<String> {
+    if load != LoadChoice::OnDemand {
+        return Some(format!(
+            "models.{model}.unload_after_ms is for models that are loaded when they are needed; add load = \"on-demand\", or \
+             leave it out"
+        ));
+    }
+    wrong(&format!("models.{model}"), &[("unload_after_ms", unload_after_ms, 1..=24 * HOUR_MS)]).into_iter().next()
 }
 
 /// What is wrong with `[deployments.NAME.limits]`, one message a key.

@@ -15,8 +15,8 @@ use wisp_model_store::PinnedArtifact;
 
 use super::base::Base;
 use super::{
-    AuthConfig, BatchingConfig, Config, DeviceConfig, DrainConfig, ModelConfig, RequestLimits, ServerConfig,
-    SessionsChoice, TelemetryConfig, bounds, suggest,
+    AuthConfig, BatchingConfig, Config, DeviceConfig, DrainConfig, LoadChoice, ModelConfig, RequestLimits,
+    ServerConfig, SessionsChoice, TelemetryConfig, bounds, suggest,
 };
 use access::{TenantTable, TlsTable};
 use deployment::Deployment;
@@ -75,6 +75,9 @@ struct Model {
     static_shapes: Vec<Spanned<[usize; 2]>>,
     memory_bytes: Option<Spanned<u64>>,
     sessions: Option<Spanned<SessionsChoice>>,
+    #[serde(default)]
+    load: LoadChoice,
+    unload_after_ms: Option<Spanned<u64>>,
     batching: Option<Spanned<BatchingConfig>>,
 }
 
@@ -272,8 +275,24 @@ impl Checker<'_> {
             self.note(memory_bytes.span(), message);
         }
         let memory_bytes = model.memory_bytes.map(Spanned::into_inner);
+        if let Some(unload_after_ms) = &model.unload_after_ms
+            && let Some(message) = bounds::unloading(name.get_ref(), model.load, *unload_after_ms.get_ref())
+        {
+            self.note(unload_after_ms.span(), message);
+        }
+        let unload_after_ms = model.unload_after_ms.map(Spanned::into_inner);
         let (sessions, batching) = self.sharing(name, model.sessions, model.batching);
-        ModelConfig { source, placement, precision, static_shapes, memory_bytes, sessions, batching }
+        ModelConfig {
+            source,
+            placement,
+            precision,
+            static_shapes,
+            memory_bytes,
+            sessions,
+            load: model.load,
+            unload_after_ms,
+            batching,
+        }
     }
 
     /// Sessions of a model, and how requests share their inferences.

@@ -9,7 +9,8 @@ use wisp_core::{Device, Placement};
 
 use super::{
     AuthConfig, BatchingConfig, Config, DeploymentConfig, DeviceConfig, DrainConfig, GuestLimits, InstancesChoice,
-    ModelConfig, ModelGrantConfig, RequestLimits, Scope, SessionsChoice, TelemetryConfig, TenantConfig, TlsConfig,
+    LoadChoice, ModelConfig, ModelGrantConfig, RequestLimits, Scope, SessionsChoice, TelemetryConfig, TenantConfig,
+    TlsConfig,
 };
 
 #[derive(Serialize)]
@@ -64,6 +65,9 @@ struct PrintedModel<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_bytes: Option<u64>,
     sessions: SessionsChoice,
+    load: LoadChoice,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unload_after_ms: Option<u64>,
     batching: &'a BatchingConfig,
 }
 
@@ -90,6 +94,23 @@ struct PrintedGrants {
     env: Vec<String>,
     http: Vec<String>,
     load: Vec<String>,
+}
+
+impl<'a> PrintedModel<'a> {
+    fn of(model: &'a ModelConfig) -> Self {
+        let ModelConfig { source, placement, precision, static_shapes, memory_bytes, sessions, .. } = model;
+        Self {
+            source,
+            placement,
+            precision: precision.name(),
+            static_shapes: static_shapes.iter().map(|shape| [shape.rows, shape.length]).collect(),
+            memory_bytes: *memory_bytes,
+            sessions: *sessions,
+            load: model.load,
+            unload_after_ms: model.unload_after_ms,
+            batching: &model.batching,
+        }
+    }
 }
 
 impl<'a> PrintedDeployment<'a> {
@@ -131,23 +152,7 @@ pub(super) fn print(config: &Config) -> String {
         bare_models: config.server.bare_models,
         limits: &config.server.limits,
     };
-    let models = config
-        .models
-        .iter()
-        .map(|(name, model)| {
-            let ModelConfig { source, placement, precision, static_shapes, memory_bytes, sessions, batching } = model;
-            let printed = PrintedModel {
-                source,
-                placement,
-                precision: precision.name(),
-                static_shapes: static_shapes.iter().map(|shape| [shape.rows, shape.length]).collect(),
-                memory_bytes: *memory_bytes,
-                sessions: *sessions,
-                batching,
-            };
-            (name.as_str(), printed)
-        })
-        .collect();
+    let models = config.models.iter().map(|(name, model)| (name.as_str(), PrintedModel::of(model))).collect();
     let deployments = config
         .deployments
         .iter()

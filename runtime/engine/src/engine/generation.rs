@@ -52,16 +52,11 @@ impl Generation {
         let tenants = Tenants::start(&config)?;
         let host = host(&config, store, before)?;
         let known = before.map(|before| &before.models);
-        let mut started = Models::within(&config.devices, metrics.scheduler.clone());
+        let mut started = Models::within(&config.devices, known, metrics.scheduler.clone());
         let mut models = BTreeMap::new();
         let mut reports = Vec::new();
-        for (name, model_config) in &config.models {
-            let (granted, report) = started.start(name, model_config, known, store, progress)?;
-            tracing::info!(
-                model = name, placement = %report.placement, precision = %report.precision, why = report.reason,
-                "model loaded"
-            );
-            models.insert(name.clone(), granted);
+        for (granted, report) in started.start_all(&config.models, known, store, progress)? {
+            models.insert(report.name.clone(), granted);
             reports.push(report);
         }
         let brought = Brought::new(store, metrics.scheduler.clone());
@@ -69,6 +64,7 @@ impl Generation {
         let deployments = start_deployments(&config, &place)?;
         let bare = if config.server.bare_models { models } else { BTreeMap::new() };
         let endpoints = Endpoints::of(&deployments, &bare, metrics);
+        started.divide_memory();
         Ok(Self {
             door: Door::before(&deployments, &endpoints),
             routes: super::http::routes(&deployments)?,

@@ -5,12 +5,17 @@ use std::collections::BTreeMap;
 use wisp_core::{Device, Placement};
 use wisp_model_store::Manifest;
 
-use crate::config::DeviceConfig;
+use crate::config::{DeviceConfig, LoadChoice};
 
 /// Bytes that are left on each device that has a bound.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
     left_bytes: BTreeMap<Device, u64>,
+}
+
+/// What counts as taken by a model: its own bound, or its file if that is larger.
+pub(super) fn taken_bytes(file_bytes: u64, own_bytes: Option<u64>) -> u64 {
+    own_bytes.map_or(file_bytes, |own| own.max(file_bytes))
 }
 
 impl Budget {
@@ -41,11 +46,18 @@ impl Budget {
         Ok(Some(own_bytes.map_or(left, |own| own.min(left))))
     }
 
-    /// Notes what a model took: what it was promised by its own bound, or at least its file.
+    /// Notes what a model takes for good: what it was promised by its own bound, or at least its file. One on demand takes turns
+    /// with others in what those leave.
     ///
     /// # Errors
     /// When the file that was chosen does not fit.
-    pub(super) fn take(&mut self, device: Device, file_bytes: u64, own_bytes: Option<u64>) -> Result<(), String> {
+    pub(super) fn take(
+        &mut self,
+        device: Device,
+        file_bytes: u64,
+        own_bytes: Option<u64>,
+        load: LoadChoice,
+    ) -> Result<(), String> {
         let Some(left) = self.left_bytes.get_mut(&device) else { return Ok(()) };
         if file_bytes > *left {
             return Err(format!(
@@ -53,7 +65,14 @@ impl Budget {
                  [devices.\"{device}\"]"
             ));
         }
-        *left = left.saturating_sub(own_bytes.map_or(file_bytes, |own| own.max(file_bytes)));
+        if load == LoadChoice::Start {
+            *left = left.saturating_sub(taken_bytes(file_bytes, own_bytes));
+        }
         Ok(())
+    }
+
+    /// What is left for the models on demand of this device; `None` for as much as they need.
+    pub(super) fn left(&self, device: Device) -> Option<u64> {
+        self.left_bytes.get(&device).copied()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use wisp_core::{Batch, ErrorKind, Kinded, Session};
 
 use super::driven::{POISON, Step, ask, drive, drive_at, drive_with, driven, proven, row};
-use crate::{BatchRules, Cost, HealthState, QueueLimits, Recovery, ScheduleError, SessionQueue};
+use crate::{BatchRules, Canary, Cost, HealthState, QueueLimits, Recovery, ScheduleError, SessionQueue};
 
 #[tokio::test]
 async fn a_failure_or_panic_leaves_the_queue_in_service() {
@@ -51,7 +51,8 @@ async fn a_panic_over_a_batch_is_answered_by_its_halves() {
 
 /// A recovery whose canary is right as soon as it is answered; `reopen` gives what the test says.
 fn recovery(reopen: impl FnMut() -> Result<Box<dyn Session>, String> + Send + 'static) -> Recovery {
-    Recovery { canary: Batch::Padded(row(&[7])), check: Box::new(|_| Ok(())), reopen: Box::new(reopen) }
+    let canary = Canary { batch: Batch::Padded(row(&[7])), check: Box::new(|_| Ok(())) };
+    Recovery { canary: Some(canary), reopen: Box::new(reopen) }
 }
 
 /// Waits until the worker has written down what the test expects.

@@ -1,23 +1,20 @@
 //! What a worker does about a session that cannot be relied on: asks it what it is known to answer, and opens it anew.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-use tokio::time::Instant;
-use wisp_core::{BackendError, Batch, NamedTensor, Session, SessionInfo};
 
 use super::thread::Worker;
 use crate::ScheduleError;
 use crate::health::{HealthState, Recovery};
 use crate::job::Job;
 use crate::shared::Shared;
+use tokio::time::Instant;
 
 /// How often a worker whose session is out of service looks whether it is woken for others.
 const RECOVERY_POLL: Duration = Duration::from_millis(20);
 
 /// Nothing that can panic is called while it is held, except what is caught.
-fn lock(recovery: &Mutex<Recovery>) -> std::sync::MutexGuard<'_, Recovery> {
+pub(super) fn lock(recovery: &Mutex<Recovery>) -> std::sync::MutexGuard<'_, Recovery> {
     recovery.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
@@ -37,11 +34,12 @@ impl Worker {
 
     pub(super) fn try_canary(&mut self) -> Result<(), String> {
         let Some(recovery) = self.place().recovery.clone() else { return Ok(()) };
-        let canary = lock(&recovery).canary.clone();
+        let Some(canary) = lock(&recovery).canary.as_ref().map(|canary| canary.batch.clone()) else { return Ok(()) };
         self.place().slot.start_unasked(self.generation, Instant::now());
         let outcome = self.runner.infer(&canary);
         self.place().slot.end(self.generation);
-        (lock(&recovery).check)(&outcome.map_err(|error| error.to_string())?)
+        let outputs = outcome.map_err(|error| error.to_string())?;
+        lock(&recovery).canary.as_ref().map_or(Ok(()), |canary| (canary.check)(&outputs))
     }
 
     pub(super) fn recover_place(&mut self) -> bool {
@@ -80,18 +78,15 @@ impl Worker {
     }
 
     fn reopen(&mut self, recovery: &Arc<Mutex<Recovery>>) {
-        let opened = catch_unwind(AssertUnwindSafe(|| (lock(recovery).reopen)()))
-            .unwrap_or_else(|_| Err("opening the session panicked".to_owned()));
-        let tried = opened.and_then(|session| {
-            self.place().slot.replace_session(self.generation, session.canceller());
-            self.runner.replace(session);
-            self.try_canary()
-        });
-        match tried {
-            Ok(()) => {
+        // The broken one goes first: there may not be room for two.
+        self.rest();
+        match self.open(recovery) {
+            Ok(true) => {
                 tracing::info!(model = &*self.shared.model, "the session is back in service");
                 self.place().health.recovered();
             }
+            // Nobody holds the queue any more, which whoever called looks at.
+            Ok(false) => {}
             Err(reason) => {
                 let retry_at = self.place().health.failed(reason.clone(), Instant::now());
                 let retry_s = retry_at.saturating_duration_since(Instant::now()).as_secs();
@@ -109,20 +104,5 @@ pub(super) fn refuse_if_nothing_serves(shared: &Shared, reason: &str) {
     let jobs: Vec<Arc<Job>> = shared.waiting().drain();
     for job in jobs {
         job.fail(ScheduleError::Unhealthy { model: shared.model.to_string(), reason: reason.to_owned() });
-    }
-}
-
-/// What stands in the place of a session until one is opened.
-pub(super) struct Absent {
-    pub(super) info: SessionInfo,
-}
-
-impl Session for Absent {
-    fn info(&self) -> &SessionInfo {
-        &self.info
-    }
-
-    fn run(&mut self, _: &Batch) -> Result<Vec<NamedTensor>, BackendError> {
-        Err(BackendError::Cancelled)
     }
 }

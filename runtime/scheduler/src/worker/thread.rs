@@ -12,6 +12,7 @@ use crate::inference::Runner;
 use crate::job::Part;
 use crate::observe::tell_batch;
 use crate::policy::close_at;
+use crate::residence::Idle;
 use crate::shared::{Shared, WorkerPlace};
 use crate::waiting::Formed;
 
@@ -21,6 +22,19 @@ pub(super) struct Worker {
     pub(super) runner: Runner,
     pub(super) index: usize,
     pub(super) generation: u64,
+    /// Whether it has a session.
+    pub(super) is_loaded: bool,
+}
+
+/// What a worker does next.
+enum Next {
+    Batch(Formed),
+    /// Opens its session.
+    Load,
+    /// Closes it.
+    Rest,
+    /// Nobody holds the queue any more, and nothing is left.
+    End,
 }
 
 /// What came of a batch.
@@ -36,40 +50,64 @@ enum Outcome {
 impl Worker {
     /// Works until nobody holds the queue any more, or another thread took its place.
     pub(super) fn work(&mut self) {
-        while self.is_current()
-            && let Some(formed) = self.next()
-        {
-            for job in formed.late {
-                job.fail(ScheduleError::Deadline { model: self.shared.model.to_string() });
-            }
-            let mut groups = self.runner.together(formed.parts).into_iter();
-            while let Some(parts) = groups.next() {
-                match self.run_or_halve(parts) {
-                    Outcome::Done => {}
-                    Outcome::Replaced => {
-                        groups.for_each(|parts| self.leave(&parts));
-                        return;
-                    }
-                    Outcome::Suspicious(failure) => {
-                        if self.is_broken(&failure) && !self.recover_place() {
-                            groups.for_each(|parts| self.leave(&parts));
-                            return;
-                        }
-                    }
+        while self.is_current() {
+            let goes_on = match self.next() {
+                Next::Batch(formed) => self.serve(formed),
+                Next::Load => self.load(),
+                Next::Rest => {
+                    tracing::info!(model = &*self.shared.model, "the model is unloaded until somebody needs it");
+                    self.rest();
+                    true
                 }
+                Next::End => false,
+            };
+            if !goes_on {
+                return;
             }
         }
     }
 
-    /// Waits for the next batch; `None` when nobody holds the queue any more and nothing is left.
-    fn next(&self) -> Option<Formed> {
+    /// Runs what was taken out of the queue. `false` when this thread cannot go on.
+    fn serve(&mut self, formed: Formed) -> bool {
+        for job in formed.late {
+            job.fail(ScheduleError::Deadline { model: self.shared.model.to_string() });
+        }
+        let mut groups = self.runner.together(formed.parts).into_iter();
+        while let Some(parts) = groups.next() {
+            let goes_on = match self.run_or_halve(parts) {
+                Outcome::Done => true,
+                Outcome::Replaced => false,
+                Outcome::Suspicious(failure) => !self.is_broken(&failure) || self.recover_place(),
+            };
+            if !goes_on {
+                groups.for_each(|parts| self.leave(&parts));
+                return false;
+            }
+        }
+        self.shared.residence.is_used();
+        true
+    }
+
+    /// Waits for something to do.
+    fn next(&self) -> Next {
         let (shared, rules) = (&self.shared, &self.shared.rules);
         let mut waiting = shared.waiting();
         loop {
             let now = Instant::now();
+            if self.may_rest() && shared.residence.must_leave() {
+                return Next::Rest;
+            }
             match waiting.waits() {
-                None if waiting.is_closed => return None,
-                None => waiting = shared.wait(waiting, None),
+                None if waiting.is_closed => return Next::End,
+                None if !self.is_loaded && shared.residence.is_asked_for() => return Next::Load,
+                None => {
+                    let idle = if self.may_rest() { shared.residence.idle(now) } else { Idle::Keep(None) };
+                    match idle {
+                        Idle::Rest => return Next::Rest,
+                        Idle::Keep(until) => waiting = shared.wait(waiting, until),
+                    }
+                }
+                Some(_) if !self.is_loaded => return Next::Load,
                 Some(waits) => {
                     let closes_at = close_at(&waits, rules, now);
                     if closes_at <= now {
@@ -79,7 +117,7 @@ impl Worker {
                         if waiting.entries() > 0 {
                             shared.notify();
                         }
-                        return Some(formed);
+                        return Next::Batch(formed);
                     }
                     waiting = shared.wait(waiting, Some(closes_at));
                 }
