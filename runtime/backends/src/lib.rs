@@ -22,6 +22,7 @@ use wisp_core::Backend;
 mod candle;
 #[cfg(feature = "ort")]
 mod cuda;
+mod heap;
 #[cfg(feature = "openvino")]
 mod openvino;
 #[cfg(feature = "ort")]

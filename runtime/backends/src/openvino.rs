@@ -4,6 +4,7 @@ mod compile;
 mod device;
 mod library;
 mod nodes;
+mod port;
 mod processor;
 mod session;
 mod shapes;

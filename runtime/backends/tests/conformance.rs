@@ -329,3 +329,47 @@ fn a_running_inference_can_be_cancelled() {
         assert_close(&vector[0], suite.real.golden.vector(0), &format!("{placement}: after a cancellation"));
     }
 }
+
+/// Set in the child process of a test: which backend it looks at.
+#[cfg(target_os = "linux")]
+const CHILD_VARIABLE: &str = "WISP_TEST_CHILD_BACKEND";
+
+/// Bytes of this process that the kernel cannot take back. Source: proc(5), `RssAnon`.
+#[cfg(target_os = "linux")]
+fn taken_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("is told");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+}
+
+/// In a process of its own, where nothing else takes memory meanwhile.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_session_that_is_closed_gives_its_memory_back() {
+    let test = "a_session_that_is_closed_gives_its_memory_back";
+    let Some(suite) = Suite::get(test) else { return };
+    let Ok(name) = std::env::var(CHILD_VARIABLE) else {
+        for (backend, _) in &suite.backends {
+            let mut child = std::process::Command::new(std::env::current_exe().expect("this is a program"));
+            child.args(["--exact", test, "--nocapture"]).env(CHILD_VARIABLE, backend.id().to_string());
+            let output = child.output().expect("it starts again");
+            let told = [output.stdout, output.stderr].concat();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&told));
+        }
+        return;
+    };
+    let (backend, files) =
+        suite.backends.iter().find(|(backend, _)| backend.id().to_string() == name).expect("is in the table");
+    let weights = std::fs::metadata(&files.file).expect("is there").len().max(80 << 20);
+    let mut taken = Vec::new();
+    for _ in 0..6 {
+        let mut session = backend.load(&suite.request(files)).unwrap_or_else(|error| panic!("{error}"));
+        pooled(session.as_mut(), &padded(&suite.rows([0])));
+        drop(session);
+        taken.push(taken_bytes());
+    }
+    // What libraries keep for themselves comes with the first one; a copy of the weights that stays comes with each.
+    let grown = taken[5].saturating_sub(taken[1]);
+    assert!(grown < weights, "{name} keeps {grown} bytes of four sessions, whose weights have {weights}: {taken:?}");
+    assert!(taken[5] < 2 * weights, "{name} keeps {taken:?}");
+}

@@ -21,6 +21,7 @@ use crate::estimate::TokenRatio;
 use crate::instances::Instances;
 use crate::metrics::{DeploymentMetrics, Metrics};
 use crate::outside::outside;
+use crate::shelf::Shelf;
 use crate::{BUILTIN_PREFIX, EngineError, IMAGE_GUEST, PodImage, StartError, builtin, trust};
 
 /// What a built-in guest may keep where the configuration says nothing: vectors of some thousand labels.
@@ -81,13 +82,22 @@ pub struct DeploymentHealth {
     pub problem: Option<String>,
 }
 
+impl DeploymentHealth {
+    pub(crate) fn of(name: &str, shelf: &Shelf, problem: impl FnOnce() -> Option<String>) -> Self {
+        let problem = if shelf.has(name) { Some(Shelf::PROBLEM.to_owned()) } else { problem() };
+        Self { name: name.to_owned(), problem }
+    }
+}
+
 impl Deployment {
-    pub(crate) fn health(&self) -> DeploymentHealth {
-        let problem = self.grants.iter().find_map(|(_, model)| match model.queue.health() {
-            HealthState::Healthy => None,
-            HealthState::Unhealthy { reason, .. } => Some(format!("model `{}`: {reason}", model.name)),
-        });
-        DeploymentHealth { name: self.name.to_string(), problem }
+    pub(crate) fn health(&self, shelf: &Shelf) -> DeploymentHealth {
+        let problem = || {
+            self.grants.iter().find_map(|(_, model)| match model.queue.health() {
+                HealthState::Healthy => None,
+                HealthState::Unhealthy { reason, .. } => Some(format!("model `{}`: {reason}", model.name)),
+            })
+        };
+        DeploymentHealth::of(&self.name, shelf, problem)
     }
 
     /// Loads and links its guest, and gathers what that may use.

@@ -11,6 +11,7 @@ use wisp_scheduler::HealthState;
 use crate::deployment::Deployment;
 use crate::infer::InputError;
 use crate::metrics::{Metrics, RequestMetrics};
+use crate::shelf::Shelf;
 use crate::{DeploymentHealth, EngineError, ValueSpec, ValueType};
 
 /// The input of deployments that embed: texts, `[n]` or `[n, 1]`.
@@ -179,9 +180,14 @@ impl Endpoints {
     }
 
     /// Whether each of the models that clients compute with can answer.
-    pub(crate) fn health(&self) -> impl Iterator<Item = DeploymentHealth> {
+    pub(crate) fn health(&self, shelf: &Shelf) -> impl Iterator<Item = DeploymentHealth> {
         let models = self.all.iter().filter_map(|(name, target)| Some((name, target.model.as_ref()?)));
-        models.map(|(name, model)| DeploymentHealth { name: name.clone(), problem: model.problem() })
+        models.map(|(name, model)| DeploymentHealth::of(name, shelf, || model.problem()))
+    }
+
+    /// Whether clients may send tensors to a model of this name.
+    pub(crate) fn has_model(&self, name: &str) -> bool {
+        self.all.get(name).is_some_and(|target| target.model.is_some())
     }
 
     /// The models that clients compute with, whatever deployments do.

@@ -8,6 +8,7 @@ mod http;
 mod infer;
 mod reload;
 mod rerank;
+mod residence;
 mod text;
 mod tokenize;
 
@@ -33,6 +34,7 @@ use self::generation::{Generation, Ground};
 use crate::deployment::{Deployment, DeploymentHealth};
 use crate::metrics::{Answered, Leaving, Metrics, Now, RefusalStage};
 use crate::request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
+use crate::shelf::Shelf;
 use crate::tenants::{Credentials, Identity, IdentityError};
 use crate::{BatchRecord, Config, DeploymentInfo, EngineError, ModelInfo, PodImage, RequestLimits, StartError, trace};
 
@@ -86,7 +88,8 @@ impl Engine {
         progress: &dyn Progress,
     ) -> Result<Self, StartError> {
         let metrics = Metrics::new();
-        let ground = Ground { image, store, metrics: &metrics, progress };
+        let shelf = Shelf::default();
+        let ground = Ground { image, store, metrics: &metrics, shelf: &shelf, progress };
         let first = Generation::start(config, &ground, None)?;
         metrics.loaded(&first.reports);
         let limits = first.config.server.limits.clone();
@@ -232,7 +235,8 @@ impl Engine {
     #[must_use]
     pub fn metrics(&self) -> String {
         let (shared, generation) = (&*self.shared, self.shared.generation());
-        let health: Vec<_> = generation.deployments.values().map(|found| (&*found.name, found.health())).collect();
+        let health: Vec<_> =
+            generation.deployments.values().map(|found| (&*found.name, found.health(&generation.shelf))).collect();
         let deployments = health.iter().map(|(name, health)| (*name, health.problem.is_none())).collect();
         let mut models: BTreeMap<&str, bool> = BTreeMap::new();
         let granted = generation.deployments.values().flat_map(|deployment| deployment.grants.iter());
@@ -262,9 +266,9 @@ impl Engine {
     pub fn health(&self) -> Vec<DeploymentHealth> {
         let generation = self.shared.generation();
         if generation.deployments.is_empty() {
-            return generation.endpoints.health().collect();
+            return generation.endpoints.health(&generation.shelf).collect();
         }
-        generation.deployments.values().map(Deployment::health).collect()
+        generation.deployments.values().map(|deployment| deployment.health(&generation.shelf)).collect()
     }
 
     /// Whether new requests are refused, because the engine shuts down.

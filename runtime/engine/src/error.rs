@@ -178,6 +178,20 @@ pub enum EngineError {
         /// What there is.
         available: String,
     },
+    /// It was taken out of service.
+    #[error("`{name}` was unloaded on request; load it again to use it")]
+    Unloaded {
+        /// The deployment or model.
+        name: String,
+    },
+    /// A model that was to be loaded cannot be.
+    #[error("model `{model}` cannot be loaded, and is tried again: {reason}")]
+    NotLoaded {
+        /// The model.
+        model: String,
+        /// Why.
+        reason: String,
+    },
     /// The inputs do not fit.
     #[error(transparent)]
     Input(InputError),
@@ -304,7 +318,7 @@ impl Kinded for EngineError {
             Self::AmbiguousDeployment { .. } | Self::NoTexts | Self::EmptyText { .. } => ErrorKind::InvalidArgument,
             Self::TooManyTexts { .. } | Self::TextTooLong { .. } => ErrorKind::TooLarge,
             Self::Text(error) => error.kind(),
-            Self::Draining => ErrorKind::Unavailable,
+            Self::Draining | Self::Unloaded { .. } | Self::NotLoaded { .. } => ErrorKind::Unavailable,
             Self::Admission(error) | Self::Inference(error) => error.kind(),
             Self::Call(error) => error.kind(),
         }

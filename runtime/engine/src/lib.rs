@@ -46,6 +46,7 @@ mod proof;
 mod request;
 mod room;
 mod routes;
+mod shelf;
 mod tenants;
 mod text_error;
 mod trace;

@@ -15,6 +15,7 @@ use super::room::Room;
 use super::rows::PackedRows;
 use super::run_error;
 use super::weights::Weights;
+use crate::heap::TrimsHeap;
 
 pub(super) struct CandleSession {
     config: EncoderConfig,
@@ -24,6 +25,7 @@ pub(super) struct CandleSession {
     device: CandleDevice,
     room: Room,
     info: SessionInfo,
+    _trims_heap: TrimsHeap,
 }
 
 impl CandleSession {
@@ -52,7 +54,7 @@ impl CandleSession {
             library_version: super::CANDLE_VERSION.to_owned(),
         };
         let encoder = Encoder::load(&config, weights)?;
-        Ok(Self { config, encoder, head, device, room, info })
+        Ok(Self { config, encoder, head, device, room, info, _trims_heap: TrimsHeap })
     }
 
     fn run_padded(&self, inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>, BackendError> {

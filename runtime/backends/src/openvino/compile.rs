@@ -9,6 +9,7 @@ use wisp_core::{
     TensorSpec,
 };
 
+use super::port::Port;
 use super::{device, message, run_error, shapes, value};
 
 /// A model that is compiled for one shape, or for all of them.
@@ -153,10 +154,11 @@ fn ports(
     file: &Path,
 ) -> Result<Vec<TensorSpec>, BackendError> {
     let count = count.map_err(|error| run_error(&error))?;
-    (0..count).map(|index| spec(&port(index).map_err(|error| run_error(&error))?, model, file)).collect()
+    let port = |index| port(index).map(Port::from).map_err(|error| run_error(&error));
+    (0..count).map(|index| spec(&port(index)?, model, file)).collect()
 }
 
-fn spec(port: &Node, model: &str, file: &Path) -> Result<TensorSpec, BackendError> {
+fn spec(port: &Port, model: &str, file: &Path) -> Result<TensorSpec, BackendError> {
     let broken = |reason: String| BackendError::Model { model: model.to_owned(), file: file.to_owned(), reason };
     let name = port.get_name().map_err(|error| run_error(&error))?;
     let element = port.get_element_type().map_err(|error| run_error(&error))?;

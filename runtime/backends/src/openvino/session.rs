@@ -13,6 +13,7 @@ use wisp_core::{
 use super::compile::{Compiled, CompiledModels, Recipe};
 use super::library::Library;
 use super::{message, run_error, shapes, value};
+use crate::heap::TrimsHeap;
 
 /// How often a running inference looks whether it was cancelled. One that ends is noticed at once.
 const CANCEL_POLL_MS: i64 = 2;
@@ -26,6 +27,7 @@ pub(super) struct OpenVinoSession {
     recipe: Recipe,
     /// Dropped last: it keeps the plugins of requests and models open.
     core: Core,
+    _trims_heap: TrimsHeap,
 }
 
 /// A compiled model for one shape, or for all of them.
@@ -74,6 +76,7 @@ impl OpenVinoSession {
             is_cancelled: Arc::new(Cancelled(AtomicBool::new(false))),
             recipe,
             core,
+            _trims_heap: TrimsHeap,
         })
     }
 

@@ -11,6 +11,7 @@ use wisp_core::{
 
 use super::library::Library;
 use super::{binding, failure, inspect, value};
+use crate::heap::TrimsHeap;
 
 pub(super) struct OrtSession {
     session: Session,
@@ -18,6 +19,7 @@ pub(super) struct OrtSession {
     running: Arc<Running>,
     /// Whether inputs and outputs are bound, for sessions whose memory is not the host's.
     is_bound: bool,
+    _trims_heap: TrimsHeap,
 }
 
 /// The inference in progress, as far as another thread may stop it.
@@ -68,7 +70,8 @@ impl OrtSession {
             library_version: library.version.clone(),
         };
         let is_bound = request.device != Device::Cpu;
-        Ok(Self { session, info, running: Arc::new(Running { options: Mutex::new(None) }), is_bound })
+        let running = Arc::new(Running { options: Mutex::new(None) });
+        Ok(Self { session, info, running, is_bound, _trims_heap: TrimsHeap })
     }
 
     fn infer(

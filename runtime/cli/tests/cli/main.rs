@@ -27,6 +27,7 @@ mod probes;
 mod promql;
 #[cfg(target_os = "linux")]
 mod reload;
+mod residence;
 mod rest;
 mod run;
 mod serve;

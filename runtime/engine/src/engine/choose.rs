@@ -33,6 +33,7 @@ impl Generation {
                     .ok_or_else(|| EngineError::AmbiguousDeployment { available: names() })?,
             },
         };
+        self.shelf.check(&found.name)?;
         match found.guest.kind() == kind {
             true => Ok(found),
             false => Err(EngineError::WrongKind {

@@ -13,6 +13,7 @@ use crate::endpoint::Endpoints;
 use crate::metrics::Metrics;
 use crate::model::Models;
 use crate::routes::Routes;
+use crate::shelf::Shelf;
 use crate::tenants::Tenants;
 use crate::{Config, EngineError, ModelInfo, PodImage, StartError, room};
 
@@ -28,6 +29,7 @@ pub(crate) struct Generation {
     pub(crate) door: Door,
     pub(crate) routes: Routes,
     pub(crate) tenants: Tenants,
+    pub(crate) shelf: Shelf,
     host: Host,
     models: Models,
 }
@@ -37,6 +39,7 @@ pub(crate) struct Ground<'a> {
     pub(crate) image: Option<&'a PodImage>,
     pub(crate) store: &'a Store,
     pub(crate) metrics: &'a Metrics,
+    pub(crate) shelf: &'a Shelf,
     pub(crate) progress: &'a dyn Progress,
 }
 
@@ -47,7 +50,7 @@ impl Generation {
     /// # Errors
     /// [`StartError`] naming the first model or deployment that cannot be served.
     pub(crate) fn start(config: Config, ground: &Ground<'_>, before: Option<&Self>) -> Result<Self, StartError> {
-        let Ground { image, store, metrics, progress } = *ground;
+        let Ground { image, store, metrics, shelf, progress } = *ground;
         room::check(&config, image, store)?;
         let tenants = Tenants::start(&config)?;
         let host = host(&config, store, before)?;
@@ -74,6 +77,7 @@ impl Generation {
             reports,
             endpoints,
             tenants,
+            shelf: shelf.clone(),
             host,
         })
     }
@@ -81,16 +85,23 @@ impl Generation {
     /// The deployment of this name, or the one that answers when none is named.
     pub(crate) fn deployment(&self, name: Option<&str>) -> Result<&Deployment, EngineError> {
         let deployments = &self.deployments;
-        match name {
+        let found = match name {
             Some(name) => deployments.get(name).ok_or_else(|| EngineError::UnknownDeployment {
                 name: name.chars().take(128).collect(),
                 available: self.deployment_names(),
-            }),
-            None if deployments.len() == 1 => Ok(deployments.values().next().expect("there is one")),
+            })?,
+            None if deployments.len() == 1 => deployments.values().next().expect("there is one"),
             None => deployments
                 .get(DEFAULT_DEPLOYMENT)
-                .ok_or_else(|| EngineError::AmbiguousDeployment { available: self.deployment_names() }),
-        }
+                .ok_or_else(|| EngineError::AmbiguousDeployment { available: self.deployment_names() })?,
+        };
+        self.shelf.check(&found.name)?;
+        Ok(found)
+    }
+
+    /// Whether a deployment or an endpoint has this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.deployments.contains_key(name) || self.endpoints.named(name).is_ok()
     }
 
     fn deployment_names(&self) -> String {

@@ -11,6 +11,7 @@ use super::{Engine, report};
 use crate::endpoint::{BareModel, EMBEDDINGS_OUTPUT, LIMIT_WITHOUT_GUEST, TEXTS_INPUT, TOKEN_COUNTS_OUTPUT, Target};
 use crate::infer::InputError;
 use crate::metrics::Leaving;
+use crate::shelf::Shelf;
 use crate::trace;
 use crate::{
     EmbedInputs, EmbedRequest, EmbedResponse, Endpoint, EngineError, InferRequest, InferResponse, InferTensor, Prompt,
@@ -38,6 +39,7 @@ impl Engine {
         };
         trace::asked(method, request.inputs.len());
         trace::answers(&endpoint.name);
+        generation.shelf.check(&endpoint.name).inspect_err(|error| refused(&endpoint.name, error))?;
         let leaving = Leaving::of(metrics, &model.metrics, method, request.deadline);
         let answer = self.infer_bare(&generation, endpoint, model, request, arrived_at).await;
         leaving.answered();
@@ -75,9 +77,12 @@ impl Engine {
         if self.is_draining() {
             return Ok(Some(EngineError::Draining.to_string()));
         }
+        if generation.shelf.has(name) {
+            return Ok(Some(Shelf::PROBLEM.to_owned()));
+        }
         Ok(match &target.model {
             Some(model) => model.problem(),
-            None => generation.deployment(Some(name))?.health().problem,
+            None => generation.deployment(Some(name))?.health(&generation.shelf).problem,
         })
     }
 

@@ -37,10 +37,18 @@ impl Engine {
         let shared = &*self.shared;
         let _alone = shared.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let before = shared.current.load_full();
-        let ground = Ground { image: shared.image.as_ref(), store: &shared.store, metrics: &shared.metrics, progress };
+        let ground = Ground {
+            image: shared.image.as_ref(),
+            store: &shared.store,
+            metrics: &shared.metrics,
+            shelf: &before.shelf,
+            progress,
+        };
         let next = Generation::start(config, &ground, Some(&before))?;
         let reloaded = compare(&before.config, &next.config);
         shared.metrics.loaded(&next.reports);
+        next.shelf.keep(|name| next.has(name));
+        next.release_unused();
         shared.current.store(Arc::new(next));
         tracing::info!(
             added = ?reloaded.added, removed = ?reloaded.removed, changed = ?reloaded.changed, "configuration reloaded"

@@ -1,16 +1,19 @@
 //! `inference.GRPCInferenceService`.
 
+use std::collections::HashMap;
+
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 use wisp_engine::{Engine, Method, Tenant};
 use wisp_proto::inference as oip;
 use wisp_proto::inference::grpc_inference_service_server::GrpcInferenceService;
+use wisp_proto::inference::model_repository_parameter::ParameterChoice;
 
 use super::call::{Answer, Ask, Who, call, find};
 use super::error::OipError;
 use super::metadata;
 use super::parameters::{Parameter, Wishes, check_tensor};
-use super::repository::{self, Change};
+use super::repository::{self, Change, Parameters};
 use super::stream::{self, Answers};
 use super::tensors::{Head, WireTensor};
 use super::{OpenInference, VERSION, contents};
@@ -95,7 +98,8 @@ impl GrpcInferenceService for OpenInference {
     ) -> Answered<oip::RepositoryModelLoadResponse> {
         let by = administrator(&self.engine, &request)?;
         let request = request.into_inner();
-        let change = Change { repository: &request.repository_name, model: &request.model_name, by };
+        let parameters = changes(&request.parameters).map_err(|error| error.status())?;
+        let change = Change { repository: &request.repository_name, model: &request.model_name, parameters, by };
         repository::load(self, change).await.map_err(|error| error.status())?;
         Ok(Response::new(oip::RepositoryModelLoadResponse {}))
     }
@@ -106,10 +110,26 @@ impl GrpcInferenceService for OpenInference {
     ) -> Answered<oip::RepositoryModelUnloadResponse> {
         let by = administrator(&self.engine, &request)?;
         let request = request.into_inner();
-        let change = Change { repository: &request.repository_name, model: &request.model_name, by };
-        repository::unload(self, &change).map_err(|error| error.status())?;
+        let parameters = changes(&request.parameters).map_err(|error| error.status())?;
+        let change = Change { repository: &request.repository_name, model: &request.model_name, parameters, by };
+        repository::unload(self, change).await.map_err(|error| error.status())?;
         Ok(Response::new(oip::RepositoryModelUnloadResponse {}))
     }
+}
+
+/// The parameters of a change.
+fn changes(parameters: &HashMap<String, oip::ModelRepositoryParameter>) -> Result<Parameters, OipError> {
+    let mut read = Parameters::default();
+    for (name, value) in parameters {
+        match (name.as_str(), &value.parameter_choice) {
+            (Parameters::UNLOAD_DEPENDENTS, Some(ParameterChoice::BoolParam(value))) => read.unload_dependents = *value,
+            (Parameters::UNLOAD_DEPENDENTS, _) => {
+                return Err(OipError::Body(format!("parameter `{name}` must be a boolean")));
+            }
+            _ => return Err(Parameters::unknown(name)),
+        }
+    }
+    Ok(read)
 }
 
 /// Computes one message.

@@ -24,7 +24,29 @@ pub(crate) struct Indexed {
 pub(crate) struct Change<'a> {
     pub(crate) repository: &'a str,
     pub(crate) model: &'a str,
+    pub(crate) parameters: Parameters,
     pub(crate) by: Tenant,
+}
+
+/// How it is to be done. Sources: Triton's extensions of the protocol, "model repository" and its `unload_dependents`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Parameters {
+    /// Whether the models of a deployment are unloaded with it.
+    pub(crate) unload_dependents: bool,
+}
+
+impl Parameters {
+    /// The name of the only one.
+    pub(crate) const UNLOAD_DEPENDENTS: &str = "unload_dependents";
+
+    /// What is refused is not done in part: a client that sends a model's files would think that they are served.
+    pub(crate) fn unknown(name: &str) -> OipError {
+        let name: String = name.chars().take(128).collect();
+        OipError::Unsupported(format!(
+            "parameter `{name}` is not supported: models and their settings come from the configuration; there is `{}`",
+            Self::UNLOAD_DEPENDENTS
+        ))
+    }
 }
 
 const READY: &str = "READY";
@@ -57,29 +79,24 @@ pub(crate) fn administrator(engine: &Engine, headers: &HeaderMap, extensions: &E
     identity::administrator(engine, headers, extensions).map_err(OipError::Identity)
 }
 
-/// Reads the configuration again, which must then have this model, and puts all of it into service: models and deployments
-/// that did not change go on as they are.
+/// Reads the configuration again, if there is one, which must then have this model, and puts all of it into service: models and
+/// deployments that did not change go on as they are. What was unloaded on request is in memory again afterwards.
 pub(crate) async fn load(service: &OpenInference, change: Change<'_>) -> Result<(), OipError> {
     check_repository(change.repository)?;
-    let Some(reload) = service.reload.clone() else {
-        return Err(OipError::Unsupported("the configuration of this server cannot change".to_owned()));
-    };
     tracing::info!(model = change.model, by = change.by.name(), "a client asks to load a model");
-    let reloaded = tokio::task::spawn_blocking(move || reload()).await;
-    let reloaded = reloaded.unwrap_or_else(|error| Err(format!("loading ended early: {error}")));
-    reloaded.map_err(OipError::Load)?;
-    service.engine.endpoint(change.model)?;
-    Ok(())
+    if let Some(reload) = service.reload.clone() {
+        let reloaded = tokio::task::spawn_blocking(move || reload()).await;
+        let reloaded = reloaded.unwrap_or_else(|error| Err(format!("loading ended early: {error}")));
+        reloaded.map_err(OipError::Load)?;
+    }
+    Ok(service.engine.load(change.model).await?)
 }
 
-/// Takes a model out of memory, which nothing can do yet but the configuration.
-pub(crate) fn unload(service: &OpenInference, change: &Change<'_>) -> Result<(), OipError> {
+/// Takes a deployment or a model out of service, and out of memory what nothing else uses.
+pub(crate) async fn unload(service: &OpenInference, change: Change<'_>) -> Result<(), OipError> {
     check_repository(change.repository)?;
-    service.engine.endpoint(change.model)?;
-    let model = change.model;
-    let message =
-        format!("model `{model}` cannot be unloaded by itself; take it out of the configuration and reload that");
-    Err(OipError::Unsupported(message))
+    tracing::info!(model = change.model, by = change.by.name(), "a client asks to unload a model");
+    Ok(service.engine.unload(change.model, change.parameters.unload_dependents).await?)
 }
 
 fn check_repository(name: &str) -> Result<(), OipError> {

@@ -20,7 +20,7 @@ use wisp_engine::{Engine, Tenant};
 
 use super::call::find;
 use super::error::OipError;
-use super::repository::{self, Change, Indexed};
+use super::repository::{self, Change, Indexed, Parameters};
 use super::{OpenInference, metadata};
 use crate::identity;
 use crate::receive::in_time;
@@ -48,6 +48,13 @@ struct Administrator(Tenant);
 struct IndexRequest {
     ready: bool,
     repository_name: String,
+}
+
+/// `POST /v2/repository/models/MODEL/load` and `…/unload`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ChangeRequest {
+    parameters: serde_json::Map<String, Value>,
 }
 
 type Answered<T> = Result<Json<T>, OipError>;
@@ -137,8 +144,11 @@ async fn load(
     State(service): State<OpenInference>,
     Administrator(by): Administrator,
     Path(named): Path<Named>,
+    headers: HeaderMap,
+    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Answered<Value> {
-    let change = Change { repository: "", model: &named.model, by };
+    let parameters = changes(&read_body(&service.engine, &headers, body)?)?;
+    let change = Change { repository: "", model: &named.model, parameters, by };
     repository::load(&service, change).await.map(|()| Json(json!({})))
 }
 
@@ -146,7 +156,29 @@ async fn unload(
     State(service): State<OpenInference>,
     Administrator(by): Administrator,
     Path(named): Path<Named>,
+    headers: HeaderMap,
+    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Answered<Value> {
-    let change = Change { repository: "", model: &named.model, by };
-    repository::unload(&service, &change).map(|()| Json(json!({})))
+    let parameters = changes(&read_body(&service.engine, &headers, body)?)?;
+    let change = Change { repository: "", model: &named.model, parameters, by };
+    repository::unload(&service, change).await.map(|()| Json(json!({})))
+}
+
+/// The parameters of a change; a body without any, or none at all, is as good.
+fn changes(body: &[u8]) -> Result<Parameters, OipError> {
+    let request: ChangeRequest = match body.is_empty() {
+        true => ChangeRequest::default(),
+        false => serde_json::from_slice(body).map_err(|error| OipError::Body(format!("the body: {error}")))?,
+    };
+    let mut read = Parameters::default();
+    for (name, value) in &request.parameters {
+        match (name.as_str(), value) {
+            (Parameters::UNLOAD_DEPENDENTS, Value::Bool(value)) => read.unload_dependents = *value,
+            (Parameters::UNLOAD_DEPENDENTS, _) => {
+                return Err(OipError::Body(format!("parameter `{name}` must be a boolean")));
+            }
+            _ => return Err(Parameters::unknown(name)),
+        }
+    }
+    Ok(read)
 }

@@ -81,9 +81,6 @@ async fn an_administrator_loads_what_the_configuration_has_by_then() {
         status.message().contains("what was in service stays so: ") && status.message().contains("`port`"),
         "{status}"
     );
-    let unload = oip::RepositoryModelUnloadRequest { model_name: "second".to_owned(), ..Default::default() };
-    let status = client.repository_model_unload(by("0perator", unload)).await.expect_err("not by itself");
-    assert_eq!(status.code(), Code::Unimplemented, "{status}");
     server.stop_cleanly();
 }
 
