@@ -267,6 +267,12 @@ fn devices_have_a_memory_that_is_printed_and_read_back() {
         ("[devices.tpu]\nmemory_bytes = 1\n", "etc/wisp.toml:1:10: unknown device `tpu`"),
         ("[devices.cpu]\nmemory_bytes = 0\n", "etc/wisp.toml:2:16: memory_bytes must be at least 1"),
         ("[devices.cpu]\n", "missing field `memory_bytes`"),
+        (
+            "[models.m]\nunload_after_ms = 1000\n",
+            "etc/wisp.toml:2:19: models.m.unload_after_ms is for models that are loaded when they are needed; add load = \"on-demand\"",
+        ),
+        ("[models.m]\nload = \"on-demand\"\nunload_after_ms = 0\n", "etc/wisp.toml:3:19: models.m.unload_after_ms"),
+        ("[models.m]\nload = \"lazy\"\n", "unknown variant `lazy`, expected `start` or `on-demand`"),
     ] {
         let error = read(text).expect_err(message).to_string();
         assert!(error.contains(message), "{error}");
