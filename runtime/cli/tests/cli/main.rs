@@ -15,6 +15,8 @@ mod embed;
 mod environment;
 #[cfg(target_os = "linux")]
 mod faults;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod grpc_web;
 mod inference;
 mod libraries;

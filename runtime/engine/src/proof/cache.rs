@@ -1,5 +1,6 @@
 //! Results of proofs, kept on disk: a proof holds for one model, library, device and processor, and is not made twice.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -137,13 +138,31 @@ fn read(file: &Path) -> Option<ProofRecord> {
     serde_json::from_slice(&std::fs::read(file).ok()?).ok()
 }
 
-/// Writes whole or not at all: another process may read meanwhile.
+/// Writes whole or not at all: another process may read meanwhile, and the disk may be full.
 fn write(file: &Path, record: &ProofRecord) -> std::io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
-    let incoming = file.with_extension(format!("{}.incoming", std::process::id()));
-    std::fs::write(&incoming, serde_json::to_vec_pretty(record)?)?;
-    std::fs::rename(&incoming, file)
+    // Gone by itself when it does not become the file.
+    let mut incoming = readable_by_all(&mut tempfile::Builder::new()).tempfile_in(folder)?;
+    incoming.write_all(&serde_json::to_vec_pretty(record)?)?;
+    incoming.persist(file)?;
+    Ok(())
+}
+
+/// The cache of a node is written by one user and read by others.
+#[cfg(unix)]
+fn readable_by_all<'b>(
+    builder: &'b mut tempfile::Builder<'static, 'static>,
+) -> &'b mut tempfile::Builder<'static, 'static> {
+    use std::os::unix::fs::PermissionsExt;
+    builder.permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn readable_by_all<'b>(
+    builder: &'b mut tempfile::Builder<'static, 'static>,
+) -> &'b mut tempfile::Builder<'static, 'static> {
+    builder
 }
 
 /// What the processor is and can do, as the kernel tells it: kernels of libraries depend on it.
