@@ -9,6 +9,7 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::{Identity, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
 /// Listens until it is dropped with its runtime.
@@ -32,12 +33,21 @@ impl TraceService for Service {
 
 impl Collector {
     pub(crate) async fn start() -> Self {
+        Self::start_with(tonic::transport::Server::builder()).await
+    }
+
+    /// As [`Collector::start`], encrypted, with certificate and key in PEM.
+    pub(crate) async fn start_encrypted(identity: &(String, String)) -> Self {
+        let identity = Identity::from_pem(&identity.0, &identity.1);
+        let server = tonic::transport::Server::builder().tls_config(ServerTlsConfig::new().identity(identity));
+        Self::start_with(server.expect("a certificate and its key")).await
+    }
+
+    async fn start_with(mut server: tonic::transport::Server) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let (address, received) = (listener.local_addr().expect("bound"), Arc::default());
         let service = TraceServiceServer::new(Service(Arc::clone(&received)));
-        let served = tonic::transport::Server::builder()
-            .add_service(service)
-            .serve_with_incoming(TcpListenerStream::new(listener));
+        let served = server.add_service(service).serve_with_incoming(TcpListenerStream::new(listener));
         tokio::spawn(served);
         Self { address, received }
     }

@@ -17,25 +17,25 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// Everything but the listeners and tenants.
 const MODEL: &str = "[models.all-minilm-l6-v2]\nplacement = [\"candle:cpu\"]\nprecision = \"f32\"\n";
 
-/// An authority, and a folder for what it issues.
-struct Authority {
+/// An authority that issues certificates.
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut parameters = CertificateParams::default();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         Self { issuer: CertifiedIssuer::self_signed(parameters, key).expect("an authority") }
     }
 
-    fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.issuer.pem()
     }
 
     /// Certificate and key in PEM for a name, which is a URI if it looks like one.
-    fn issue(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
+    pub(crate) fn issue(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
         let mut parameters = CertificateParams::default();
         let text = name.try_into().expect("ASCII");
         let san = if name.contains("://") { SanType::URI(text) } else { SanType::DnsName(text) };

@@ -9,6 +9,7 @@ use wisp_proto::v1::EmbedRequest;
 
 use crate::collector::{Collector, attribute, hex};
 use crate::support::{Server, get, sample};
+use crate::tls::Authority;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const FAILED_TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -195,4 +196,23 @@ async fn a_collector_that_is_away_disturbs_no_request_and_is_told_of_once() {
     server.stop_cleanly();
     let log = std::fs::read_to_string(log.path()).expect("readable");
     assert_eq!(log.matches("spans are dropped: the collector takes none").count(), 1, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_collector_is_trusted_if_its_authority_is_the_one_that_is_named() {
+    let test = "an_encrypted_collector_is_trusted_if_its_authority_is_the_one_that_is_named";
+    let (known, stranger) = (Authority::new(), Authority::new());
+    for (authority, is_trusted) in [(&known, true), (&stranger, false)] {
+        let collector = Collector::start_encrypted(&authority.issue("localhost", |_| {})).await;
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("wisp.toml");
+        let otlp = format!("https://localhost:{}", collector.address.port());
+        let text = format!("[telemetry]\notlp = \"{otlp}\"\nca_file = \"ca.pem\"\n");
+        std::fs::write(&path, text).expect("writable");
+        std::fs::write(folder.path().join("ca.pem"), known.pem()).expect("writable");
+        let Some(server) = Server::start(test, &["--config", &path.display().to_string()]) else { return };
+        server.client().await.embed(request("a harbour", TRACE, "01")).await.expect("is answered in any case");
+        server.stop_cleanly();
+        assert_eq!(!collector.spans().is_empty(), is_trusted);
+    }
 }
