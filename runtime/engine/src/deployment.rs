@@ -17,6 +17,7 @@ use wisp_scheduler::{Announced, Caller, HealthState};
 
 use crate::brought::Brought;
 use crate::config::{DeploymentConfig, InstancesChoice, check_guest_file};
+use crate::engine::Generation;
 use crate::estimate::TokenRatio;
 use crate::instances::Instances;
 use crate::metrics::{DeploymentMetrics, Metrics};
@@ -50,6 +51,8 @@ pub(crate) struct Place<'a> {
     pub(crate) models: &'a BTreeMap<String, Arc<GrantedModel>>,
     pub(crate) brought: &'a Arc<Brought>,
     pub(crate) metrics: &'a Metrics,
+    /// What is in service now.
+    pub(crate) before: Option<&'a Generation>,
 }
 
 /// A deployment, for reports.
@@ -112,7 +115,16 @@ impl Deployment {
             let deadline = grant.deadline_ms.map(Duration::from_millis);
             Some((alias.clone(), ModelGrant { model, max_rows: grant.max_rows, deadline }))
         });
-        let kept_tensors = kept_tensors(config);
+        let models: Vec<_> = models.collect();
+        let earlier = place.before.and_then(|before| {
+            let is_same = before.config.deployments.get(name) == Some(config);
+            before.deployments.get(name).filter(|earlier| is_same && earlier.is_of(&guest, &models))
+        });
+        // What the same guest kept of the same models is as good as it was.
+        let kept_tensors = match earlier {
+            Some(earlier) => earlier.grants.outside().kept_tensors.clone(),
+            None => kept_tensors(config),
+        };
         if let Some(kept) = &kept_tensors {
             place.metrics.keeps(name, kept);
         }
@@ -128,6 +140,14 @@ impl Deployment {
             metrics: place.metrics.deployment(name),
             ratio: TokenRatio::default(),
         })
+    }
+
+    /// Whether this is the same module with the same models in memory.
+    fn is_of(&self, guest: &Guest, models: &[(String, ModelGrant)]) -> bool {
+        let is_granted = |(alias, grant): &(String, ModelGrant)| {
+            self.grants.iter().any(|(own, model)| own == alias && Arc::ptr_eq(model, &grant.model))
+        };
+        self.guest.origin() == guest.origin() && models.iter().all(is_granted)
     }
 
     /// Longest text of its models, in tokens; the host's tokenizers cut there.

@@ -30,7 +30,8 @@ use wisp_model_store::{Progress, Store};
 use wisp_scheduler::observe::GuestCall;
 use wisp_scheduler::{Admission, Announced, Caller, HealthState, Lane, Origin, Permit, Tenant};
 
-use self::generation::{Generation, Ground};
+pub(crate) use self::generation::Generation;
+use self::generation::Ground;
 use crate::deployment::{Deployment, DeploymentHealth};
 use crate::metrics::{Answered, Leaving, Metrics, Now, RefusalStage};
 use crate::request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};

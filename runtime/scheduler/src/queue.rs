@@ -152,6 +152,12 @@ impl SessionQueue {
         self.shared().notify_all();
     }
 
+    /// Whether sessions that were asked for are not there yet.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.shared().residence.is_asked_for()
+    }
+
     /// The latest batches, the newest last.
     #[must_use]
     pub fn recent_batches(&self) -> Vec<BatchRecord> {

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use tonic::Code;
-use wisp_proto::v1::EmbedRequest;
+use wisp_proto::v1::classify_input::Input;
+use wisp_proto::v1::{CandidateLabel, ClassifyInput, ClassifyRequest, EmbedRequest};
 use wisp_testing::cosine;
 
-use crate::support::{Server, get, post, send};
+use crate::support::{Server, get, post, sample, send};
 
 /// Polls for something that another process does.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -115,6 +116,38 @@ async fn a_reload_under_load_loses_no_request() {
     let metrics = get(&server.admin, "/metrics");
     assert!(metrics.contains("wisp_device_info{model=\"all-minilm-l6-v2\",backend=\"ort\""), "{metrics}");
     assert!(!metrics.contains("wisp_device_info{model=\"all-minilm-l6-v2\",backend=\"candle\""), "{metrics}");
+    server.stop_cleanly();
+}
+
+#[tokio::test]
+async fn what_a_deployment_keeps_stays_through_a_reload_as_long_as_guest_and_models_do() {
+    let test = "what_a_deployment_keeps_stays_through_a_reload_as_long_as_guest_and_models_do";
+    const TOPICS: &str =
+        "[deployments.topics]\nguest = \"builtin:zero-shot\"\nmodels = { encoder = \"all-minilm-l6-v2\" }\n";
+    let file = File::new(&[ON_CANDLE, TOPICS].concat());
+    let flags = file.flags();
+    let Some(server) = Server::start_with_admin(test, &[&flags[0], &flags[1]]) else { return };
+    let mut client = server.client().await;
+    let label = |name: &str| CandidateLabel { label: name.to_owned(), ..CandidateLabel::default() };
+    let request = || ClassifyRequest {
+        inputs: vec![ClassifyInput { input: Some(Input::Text("a storm at sea".to_owned())) }],
+        labels: ["weather", "money"].map(label).to_vec(),
+        ..ClassifyRequest::default()
+    };
+    let misses = || sample(&get(&server.admin, "/metrics"), "wisp_state_misses_total", &["topics"]) as u32;
+    client.classify(request()).await.expect("classifies");
+    let first = misses();
+    assert!(first > 0, "vectors of labels were looked for");
+    file.write(&[ON_CANDLE, TOPICS, SECOND].concat());
+    assert!(post(&server.admin, "/api/reload").contains("added: second"));
+    client.classify(request()).await.expect("classifies");
+    assert_eq!(misses(), first, "they are still there");
+    // What another model has computed would be wrong.
+    file.write(&[ON_ORT, TOPICS].concat());
+    assert!(post(&server.admin, "/api/reload").contains("changed: topics"));
+    client.classify(request()).await.expect("classifies");
+    assert_eq!(misses(), first, "counted anew, from nothing");
+    assert_eq!(sample(&get(&server.admin, "/metrics"), "wisp_state_hits_total", &["topics"]) as u32, 0);
     server.stop_cleanly();
 }
 

@@ -63,7 +63,8 @@ impl Generation {
             reports.push(report);
         }
         let brought = Brought::new(store, metrics.scheduler.clone());
-        let place = Place { image, host: &host, home: store.home(), models: &models, brought: &brought, metrics };
+        let place =
+            Place { image, host: &host, home: store.home(), models: &models, brought: &brought, metrics, before };
         let deployments = start_deployments(&config, &place)?;
         let bare = if config.server.bare_models { models } else { BTreeMap::new() };
         let endpoints = Endpoints::of(&deployments, &bare, metrics);

@@ -55,7 +55,7 @@ impl Engine {
         generation.shelf.take(name);
         models.iter().for_each(|model| model.queue.ask_for());
         for model in models {
-            while !model.queue.is_loaded() {
+            while model.queue.is_awaited() {
                 if let HealthState::Unhealthy { reason, .. } = model.queue.health() {
                     return Err(EngineError::NotLoaded { model: model.name.clone(), reason });
                 }
