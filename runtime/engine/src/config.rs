@@ -70,6 +70,8 @@ pub struct ServerConfig {
     pub auth: AuthConfig,
     /// How the service stops.
     pub drain: DrainConfig,
+    /// Origins whose pages may use the APIs from a browser; `*` for all of them.
+    pub cors_origins: Vec<String>,
     /// Whether clients may send tensors to a model by its name, without a guest. Off, only deployments answer.
     pub bare_models: bool,
     /// Bounds of requests.
@@ -235,6 +237,7 @@ impl Default for ServerConfig {
             tls: None,
             auth: AuthConfig::default(),
             drain: DrainConfig::default(),
+            cors_origins: Vec::new(),
             bare_models: true,
             limits: RequestLimits::default(),
         }

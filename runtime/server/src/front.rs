@@ -16,9 +16,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::{Layer, Service};
+use tower_http::cors::CorsLayer;
 use wisp_engine::Engine;
 
 use crate::applications;
+use crate::cors;
 use crate::deadline::{DeadlineLayer, DeadlineService};
 use crate::door::{DoorLayer, DoorService};
 use crate::receive::{ReceiveLayer, ReceiveService};
@@ -33,6 +35,8 @@ pub(crate) struct Front {
     http: Option<Router>,
     /// Whose applications answer first; `None` on a listener without them.
     applications: Option<Engine>,
+    /// What pages of other origins may; `None` for nothing. Applications say that of themselves.
+    cors: Option<CorsLayer>,
 }
 
 impl Front {
@@ -43,7 +47,12 @@ impl Front {
         let deadline = DeadlineLayer { message_limit_bytes: limits.message_bytes };
         let door = DoorLayer { engine: engine.clone() };
         let grpc = GrpcWebLayer::new().layer(door.layer(receive.layer(deadline.layer(services))));
-        Self { grpc: Some(grpc), http: None, applications: None }
+        Self { grpc: Some(grpc), http: None, applications: None, cors: None }
+    }
+
+    /// The same for pages of these origins as well.
+    pub(crate) fn with_cors(self, origins: &[String]) -> Self {
+        Self { cors: cors::layer(origins), ..self }
     }
 
     /// The same with the APIs over HTTP, and the applications.
@@ -53,7 +62,7 @@ impl Front {
 
     /// Of the listener for operators.
     pub(crate) fn of_admin(routes: Router) -> Self {
-        Self { grpc: None, http: Some(routes), applications: None }
+        Self { grpc: None, http: Some(routes), applications: None, cors: None }
     }
 
     /// Answers a request; whatever goes wrong is an answer too.
@@ -65,6 +74,20 @@ impl Front {
             let engine = engine.clone();
             return Box::pin(async move { applications::answer(&engine, request).await });
         }
+        let Some(cors) = &self.cors else { return self.answer_with(request) };
+        let inner = self.clone();
+        let answering = tower::service_fn(move |request| {
+            let answer = inner.answer_with(request);
+            async move { Ok::<_, Infallible>(answer.await) }
+        });
+        let mut answering = cors.layer(answering);
+        Box::pin(async move { infallible(answering.call(request).await) })
+    }
+
+    fn answer_with(
+        &self,
+        request: Request<Incoming>,
+    ) -> Pin<Box<dyn Future<Output = Response<Body>> + Send + 'static>> {
         match (&self.grpc, &self.http) {
             (Some(grpc), _) if is_grpc(request.headers()) => {
                 let mut grpc = grpc.clone();

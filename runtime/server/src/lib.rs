@@ -13,6 +13,7 @@ mod applications;
 mod caller;
 mod classify;
 mod console;
+mod cors;
 mod deadline;
 pub mod decoders;
 mod door;

@@ -35,6 +35,7 @@ pub struct Server {
     is_shared: bool,
     certificates: Option<Arc<Certificates>>,
     drain: DrainConfig,
+    cors_origins: Vec<String>,
     reload: Option<Reload>,
 }
 
@@ -67,6 +68,7 @@ impl Server {
             is_shared,
             certificates,
             drain: config.drain,
+            cors_origins: config.cors_origins,
             reload: None,
         })
     }
@@ -129,6 +131,7 @@ impl Server {
         let routes = crate::http_routes(&engine).merge(oip::routes(open_inference.clone()));
         let services = services(&engine)?.add_service(oip::service(open_inference));
         let front = Front::new(&engine, services.add_service(health_service), &closing);
+        let front = front.with_cors(&self.cors_origins);
         let admin = self.admin.as_ref().map(|answering| answering.admin().clone());
         let serving = self.serve(&front, routes, telemetry, &closing);
         let mut serving = std::pin::pin!(serving);

@@ -9,6 +9,7 @@ mod clients;
 mod collector;
 mod console;
 mod console_page;
+mod cors;
 mod door;
 mod drain;
 mod embed;

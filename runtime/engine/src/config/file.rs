@@ -60,6 +60,8 @@ struct Server {
     tls: Option<TlsTable>,
     auth: Option<AuthConfig>,
     drain: Option<Spanned<DrainConfig>>,
+    #[serde(default)]
+    cors_origins: Vec<Spanned<String>>,
     bare_models: Option<bool>,
     limits: Option<Spanned<RequestLimits>>,
 }
@@ -224,7 +226,10 @@ impl Checker<'_> {
             }
             None => defaults.limits,
         };
+        let origins = server.cors_origins.into_iter().map(check_origin);
+        let cors_origins = origins.filter_map(|origin| self.keep(origin.map(Some), None)).collect();
         ServerConfig {
+            cors_origins,
             grpc: self.keep(grpc, defaults.grpc),
             http: self.keep(http, defaults.http),
             admin: self.keep(admin, defaults.admin),
@@ -336,6 +341,22 @@ fn address(text: &Spanned<String>, example: &str) -> Result<SocketAddr, Problem>
         span: text.span(),
         message: format!("`{}` is not an address; write IP:PORT, such as {example}", text.get_ref()),
     })
+}
+
+/// What a browser sends as `Origin`. Source: RFC 6454, section 6.2.
+fn check_origin(text: Spanned<String>) -> Result<String, Problem> {
+    let is_origin = |uri: &http::Uri| {
+        let has_path = uri.path() != "/" || text.get_ref().ends_with('/') || uri.query().is_some();
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && !has_path
+    };
+    if text.get_ref() == "*" || text.get_ref().parse().is_ok_and(|uri| is_origin(&uri)) {
+        return Ok(text.into_inner());
+    }
+    let message = format!(
+        "`{}` is no origin; write scheme://HOST or scheme://HOST:PORT, such as https://app.example, or *",
+        text.get_ref()
+    );
+    Err(Problem { span: text.span(), message })
 }
 
 fn check_shape(shape: Spanned<[usize; 2]>) -> Result<StaticShape, Problem> {

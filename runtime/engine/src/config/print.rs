@@ -51,6 +51,8 @@ struct PrintedServer<'a> {
     tls: Option<&'a TlsConfig>,
     auth: AuthConfig,
     drain: DrainConfig,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    cors_origins: &'a [String],
     bare_models: bool,
     limits: &'a RequestLimits,
 }
@@ -149,6 +151,7 @@ pub(super) fn print(config: &Config) -> String {
         tls: config.server.tls.as_ref(),
         auth: config.server.auth,
         drain: config.server.drain,
+        cors_origins: &config.server.cors_origins,
         bare_models: config.server.bare_models,
         limits: &config.server.limits,
     };

@@ -129,7 +129,7 @@ fn every_mistake_is_located_and_explained() {
     for (text, message) in [
         (
             "[server]\nport = 1",
-            "etc/wisp.toml:2:1: unknown field `port`, expected one of `grpc`, `http`, `admin`, `tls`, `auth`, `drain`, `bare_models`, `limits`",
+            "etc/wisp.toml:2:1: unknown field `port`, expected one of `grpc`, `http`, `admin`, `tls`, `auth`, `drain`, `cors_origins`, `bare_models`, `limits`",
         ),
         ("[server]\ngrpc = 50051", "etc/wisp.toml:2:8: invalid type: integer `50051`, expected a string"),
         (
@@ -272,6 +272,10 @@ fn devices_have_a_memory_that_is_printed_and_read_back() {
             "etc/wisp.toml:2:19: models.m.unload_after_ms is for models that are loaded when they are needed; add load = \"on-demand\"",
         ),
         ("[models.m]\nload = \"on-demand\"\nunload_after_ms = 0\n", "etc/wisp.toml:3:19: models.m.unload_after_ms"),
+        (
+            "[server]\ncors_origins = [\"https://a.example\", \"https://a.example/page\"]\n",
+            "etc/wisp.toml:2:38: `https://a.example/page` is no origin; write scheme://HOST",
+        ),
         ("[models.m]\nload = \"lazy\"\n", "unknown variant `lazy`, expected `start` or `on-demand`"),
     ] {
         let error = read(text).expect_err(message).to_string();
