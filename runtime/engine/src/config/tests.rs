@@ -381,7 +381,7 @@ fn mistakes_in_who_may_connect_are_located_and_explained() {
         (
             "[server]\ngprc = \"127.0.0.1:1\"".to_owned(),
             "etc/wisp.toml:2:1: unknown field `gprc`, expected one of `grpc`, `http`, `admin`, `tls`, `auth`, `drain`, \
-             `bare_models`, `limits`; did you mean `grpc`?",
+             `cors_origins`, `bare_models`, `limits`; did you mean `grpc`?",
         ),
     ] {
         assert_eq!(parse(&text).expect_err(&text).to_string(), message, "{text}");
