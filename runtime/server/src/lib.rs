@@ -35,6 +35,7 @@ mod serve;
 mod status;
 mod telemetry;
 mod transport;
+mod upload;
 
 pub use error::ServeError;
 pub use listen::Reserved;

@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::State;
 use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use tokio_util::sync::CancellationToken;
@@ -72,12 +71,6 @@ where
         };
         self.inner.call(request.map(|inner| tonic::body::Body::new(EndedBody { inner, end: Some(end) })))
     }
-}
-
-/// Gives the body of a request over HTTP its time limit.
-pub(crate) async fn in_time(State(limit): State<Duration>, request: axum::extract::Request) -> axum::extract::Request {
-    let ended = |body| EndedBody { inner: tonic::body::Body::new(body), end: Some(late(limit)) };
-    request.map(|body| axum::body::Body::new(ended(body)))
 }
 
 /// What was read before is answered; no message more is.

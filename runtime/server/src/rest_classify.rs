@@ -3,15 +3,9 @@
 mod native;
 mod predict;
 
-use std::time::Duration;
-
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::DefaultBodyLimit;
-use axum::extract::rejection::BytesRejection;
 use axum::http::request::Parts as Head;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::map_request_with_state;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::post;
 use serde::de::DeserializeOwned;
@@ -20,15 +14,15 @@ use wisp_core::Kinded;
 use wisp_engine::{ClassifyRequest, ClassifyResponse, Engine, EngineError};
 
 use crate::identity;
-use crate::receive::in_time;
 use crate::status::http_status;
+use crate::upload::{NotReceived, Upload};
 
 /// Why a request is not answered.
 enum Refusal {
     /// Whoever sends it is nobody, or may not.
     Identity(Status),
     /// Its body could not be received.
-    Body(BytesRejection),
+    Body(NotReceived),
     /// Its body is not what it should be.
     Malformed(String),
     /// The engine refuses it.
@@ -45,19 +39,15 @@ struct Told {
 
 /// The routes, over an engine.
 pub(crate) fn routes(engine: Engine) -> Router {
-    let message_bytes = engine.limits().message_bytes;
-    let receive = Duration::from_millis(engine.limits().receive_ms);
     Router::new()
         .route("/v1/classify", post(native::classify))
         .route("/predict", post(predict::predict))
-        .layer(DefaultBodyLimit::max(message_bytes))
-        .layer(map_request_with_state(receive, in_time))
         .with_state(engine)
 }
 
 /// Reads the body of a request as JSON.
-fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Refusal> {
-    let body = body.map_err(Refusal::Body)?;
+fn read<T: DeserializeOwned>(body: Result<Upload, NotReceived>) -> Result<T, Refusal> {
+    let Upload(body) = body.map_err(Refusal::Body)?;
     serde_json::from_slice(&body).map_err(|error| Refusal::Malformed(format!("the body cannot be read: {error}")))
 }
 
@@ -76,10 +66,7 @@ impl Refusal {
             }
             Self::Identity(status) => told(StatusCode::UNAUTHORIZED, status.message().to_owned()),
             Self::Malformed(message) => told(StatusCode::BAD_REQUEST, message),
-            Self::Body(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                told(rejection.status(), "the body is larger than server.limits.message_bytes".to_owned())
-            }
-            Self::Body(rejection) => told(rejection.status(), rejection.body_text()),
+            Self::Body(problem) => told(problem.status(), problem.to_string()),
             Self::Engine(error) => Told {
                 status: http_status(error.kind()),
                 message: error.to_string(),

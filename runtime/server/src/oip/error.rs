@@ -12,6 +12,7 @@ use super::datatype::Datatype;
 use super::parameters::ParameterFault;
 use super::tensors::TensorFault;
 use crate::status;
+use crate::upload::NotReceived;
 
 /// What is wrong with a request, or went wrong with it.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +41,8 @@ pub(crate) enum OipError {
     RawAndContents { name: String },
     #[error("{0}")]
     Body(String),
-    #[error("the body is larger than {limit} bytes (server.limits.message_bytes)")]
-    BodyTooLarge { limit: usize },
+    #[error(transparent)]
+    NotReceived(#[from] NotReceived),
     #[error("output `{name}` cannot be written as JSON: {reason}; ask for it with the parameter `binary_data`")]
     NotJson { name: String, reason: &'static str },
     #[error("{0}")]
@@ -60,7 +61,8 @@ impl Kinded for OipError {
             Self::Engine(error) => error.kind(),
             Self::Version { .. } => ErrorKind::NotFound,
             Self::Unsupported(_) | Self::NotJson { .. } => ErrorKind::Unsupported,
-            Self::BodyTooLarge { .. } => ErrorKind::TooLarge,
+            Self::NotReceived(NotReceived::TooLarge { .. }) => ErrorKind::TooLarge,
+            Self::NotReceived(NotReceived::Late { .. }) => ErrorKind::DeadlineExceeded,
             Self::Identity(_) => ErrorKind::PermissionDenied,
             _ => ErrorKind::InvalidArgument,
         }
@@ -82,7 +84,11 @@ impl IntoResponse for OipError {
     /// As REST says it: `{"error": MESSAGE}`.
     fn into_response(self) -> Response {
         let is_unknown = matches!(&self, Self::Identity(status) if status.code() == Code::Unauthenticated);
-        let status = if is_unknown { StatusCode::UNAUTHORIZED } else { status::http_status(self.kind()) };
+        let status = match &self {
+            _ if is_unknown => StatusCode::UNAUTHORIZED,
+            Self::NotReceived(problem) => problem.status(),
+            other => status::http_status(other.kind()),
+        };
         let body = axum::Json(serde_json::json!({ "error": self.to_string() }));
         let mut response = (status, body).into_response();
         if is_unknown {

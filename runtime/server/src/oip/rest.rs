@@ -4,16 +4,12 @@ mod body;
 mod described;
 mod infer;
 
-use std::time::Duration;
-
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, State};
+use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::map_request_with_state;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wisp_engine::{Engine, Tenant};
@@ -23,7 +19,7 @@ use super::error::OipError;
 use super::repository::{self, Change, Indexed, Parameters};
 use super::{OpenInference, metadata};
 use crate::identity;
-use crate::receive::in_time;
+use crate::upload::{NotReceived, Upload};
 use body::read_body;
 
 pub(crate) use body::read;
@@ -61,7 +57,6 @@ type Answered<T> = Result<Json<T>, OipError>;
 
 /// The routes, all below `/v2`.
 pub(crate) fn routes(service: OpenInference) -> Router {
-    let limit = DefaultBodyLimit::max(service.engine.limits().message_bytes);
     let mut router = Router::new()
         .route("/v2", get(server))
         .route("/v2/health/live", get(|| async { Json(json!({ "live": true })) }))
@@ -76,8 +71,7 @@ pub(crate) fn routes(service: OpenInference) -> Router {
             .route(&format!("{model}/config"), get(model_config))
             .route(&format!("{model}/infer"), post(infer::infer));
     }
-    let receive = Duration::from_millis(service.engine.limits().receive_ms);
-    router.layer(limit).layer(map_request_with_state(receive, in_time)).with_state(service)
+    router.with_state(service)
 }
 
 impl FromRequestParts<OpenInference> for Known {
@@ -130,9 +124,9 @@ async fn index(
     State(engine): State<Engine>,
     _: Known,
     headers: HeaderMap,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+    body: Result<Upload, NotReceived>,
 ) -> Answered<Vec<Indexed>> {
-    let body = read_body(&engine, &headers, body)?;
+    let body = read_body(&headers, body)?;
     let request: IndexRequest = match body.is_empty() {
         true => IndexRequest::default(),
         false => serde_json::from_slice(&body).map_err(|error| OipError::Body(format!("the body: {error}")))?,
@@ -145,9 +139,9 @@ async fn load(
     Administrator(by): Administrator,
     Path(named): Path<Named>,
     headers: HeaderMap,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+    body: Result<Upload, NotReceived>,
 ) -> Answered<Value> {
-    let parameters = changes(&read_body(&service.engine, &headers, body)?)?;
+    let parameters = changes(&read_body(&headers, body)?)?;
     let change = Change { repository: "", model: &named.model, parameters, by };
     repository::load(&service, change).await.map(|()| Json(json!({})))
 }
@@ -157,9 +151,9 @@ async fn unload(
     Administrator(by): Administrator,
     Path(named): Path<Named>,
     headers: HeaderMap,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+    body: Result<Upload, NotReceived>,
 ) -> Answered<Value> {
-    let parameters = changes(&read_body(&service.engine, &headers, body)?)?;
+    let parameters = changes(&read_body(&headers, body)?)?;
     let change = Change { repository: "", model: &named.model, parameters, by };
     repository::unload(&service, change).await.map(|()| Json(json!({})))
 }

@@ -1,22 +1,18 @@
 //! The body of a request: JSON within a size and a time, and an error that names the place where it is something else.
 
 use std::marker::PhantomData;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
-use bytes::Bytes;
-use http_body::Body as _;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
-use wisp_engine::RequestLimits;
 
 use super::Rest;
 use super::dialect::Dialect;
 use super::refusal::{Refusal, Refused};
+use crate::upload::{NotReceived, receive};
 
 /// Longest part of a client's header that is repeated in a message.
 const HEADER_SHOWN_CHARS: usize = 64;
@@ -32,7 +28,7 @@ impl<T: DeserializeOwned, D: Dialect> FromRequest<Rest> for Body<T, D> {
 
     async fn from_request(request: Request, rest: &Rest) -> Result<Self, Refused<D>> {
         check_media_type(request.headers())?;
-        let bytes = receive(request.into_body(), rest.engine.limits()).await?;
+        let bytes = receive(request.into_body(), rest.engine.limits()).await.map_err(not_received)?;
         Ok(Self { message: parse(&bytes)?, dialect: PhantomData })
     }
 }
@@ -67,22 +63,12 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-async fn receive(body: axum::body::Body, limits: &RequestLimits) -> Result<Bytes, Refusal> {
-    let limit = limits.message_bytes;
-    let too_large = || Refusal::Size(format!("the body is larger than {limit} bytes (server.limits.message_bytes)"));
-    // Whoever says so beforehand need not send it.
-    if body.size_hint().lower() > limit as u64 {
-        return Err(too_large());
-    }
-    let received = Limited::new(body, limit).collect();
-    let limit_ms = limits.receive_ms;
-    match tokio::time::timeout(Duration::from_millis(limit_ms), received).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(error)) => Err(Refusal::Syntax(format!("the body broke off: {error}"))),
-        Err(_) => {
-            Err(Refusal::Late(format!("the body did not arrive within {limit_ms} ms (server.limits.receive_ms)")))
-        }
+fn not_received(problem: NotReceived) -> Refusal {
+    let message = problem.to_string();
+    match problem {
+        NotReceived::TooLarge { .. } => Refusal::Size(message),
+        NotReceived::Late { .. } => Refusal::Late(message),
+        NotReceived::BrokenOff(_) => Refusal::Syntax(message),
     }
 }
 
@@ -147,19 +133,5 @@ mod tests {
         let error = check("application/x-www-form-urlencoded").expect_err("a form").to_string();
         assert_eq!(error, "the body is `application/x-www-form-urlencoded`; send `content-type: application/json`");
         assert!(check_media_type(&HeaderMap::new()).is_err());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_body_has_a_size_and_a_time() {
-        let limits = RequestLimits { message_bytes: 4, receive_ms: 50, ..RequestLimits::default() };
-        assert_eq!(receive(axum::body::Body::from("1234"), &limits).await.expect("fits"), "1234");
-        let error = receive(axum::body::Body::from("12345"), &limits).await.expect_err("too large").to_string();
-        assert_eq!(error, "the body is larger than 4 bytes (server.limits.message_bytes)");
-        let chunks = tokio_stream::iter(["123", "45"].map(Ok::<_, std::io::Error>));
-        let error = receive(axum::body::Body::from_stream(chunks), &limits).await.expect_err("grows too large");
-        assert!(matches!(error, Refusal::Size(_)), "{error:?}");
-        let never = tokio_stream::pending::<Result<&str, std::io::Error>>();
-        let error = receive(axum::body::Body::from_stream(never), &limits).await.expect_err("never comes").to_string();
-        assert_eq!(error, "the body did not arrive within 50 ms (server.limits.receive_ms)");
     }
 }

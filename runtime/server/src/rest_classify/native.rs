@@ -1,8 +1,6 @@
 //! `POST /v1/classify`: the messages of `wisp.v1` Classify as JSON, with images in base64.
 
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
 use axum::http::request::Parts as Head;
 use axum::response::{IntoResponse, Json, Response};
 use base64::Engine as _;
@@ -13,6 +11,7 @@ use wisp_engine::{
 };
 
 use super::{Refusal, answer, read};
+use crate::upload::{NotReceived, Upload};
 
 /// What precedes base64 in a `data:` address.
 const DATA_SCHEME: &str = "data:";
@@ -126,11 +125,7 @@ struct FailureText {
     message: String,
 }
 
-pub(super) async fn classify(
-    State(engine): State<Engine>,
-    head: Head,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
+pub(super) async fn classify(State(engine): State<Engine>, head: Head, body: Result<Upload, NotReceived>) -> Response {
     match answered(&engine, &head, body).await {
         Ok(response) => Json(Answer::of(&response)).into_response(),
         Err(refusal) => {
@@ -144,7 +139,7 @@ pub(super) async fn classify(
 async fn answered(
     engine: &Engine,
     head: &Head,
-    body: Result<Bytes, BytesRejection>,
+    body: Result<Upload, NotReceived>,
 ) -> Result<ClassifyResponse, Refusal> {
     answer(engine, head, request(read(body)?)?).await
 }
@@ -223,10 +218,12 @@ impl<'a> Classification<'a> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn parsed(json: &str) -> Result<ClassifyRequest, String> {
-        let body = read(Ok(Bytes::copy_from_slice(json.as_bytes())));
+        let body = read(Ok(Upload(Bytes::copy_from_slice(json.as_bytes()))));
         body.and_then(request).map_err(|refusal| refusal.told().message)
     }
 

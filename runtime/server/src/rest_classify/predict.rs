@@ -3,9 +3,7 @@
 //!
 //! There, a list of two texts at the top is a pair for models that judge pairs; a batch is a list of lists. Pairs are refused.
 
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::http::request::Parts as Head;
 use axum::response::{IntoResponse, Json, Response};
@@ -13,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use wisp_engine::{ClassifyRequest, ClassifyResponse, Engine, LabelScores, Method};
 
 use super::{Refusal, Told, answer, read};
+use crate::upload::{NotReceived, Upload};
 
 #[derive(Deserialize)]
 struct Body {
@@ -51,7 +50,7 @@ struct Failure {
     error_type: &'static str,
 }
 
-pub(super) async fn predict(State(engine): State<Engine>, head: Head, body: Result<Bytes, BytesRejection>) -> Response {
+pub(super) async fn predict(State(engine): State<Engine>, head: Head, body: Result<Upload, NotReceived>) -> Response {
     match answered(&engine, &head, body).await {
         Ok((response, is_batch)) => Json(Answer::of(&response, is_batch)).into_response(),
         Err(refusal) => failure(refusal.told()),
@@ -62,7 +61,7 @@ pub(super) async fn predict(State(engine): State<Engine>, head: Head, body: Resu
 async fn answered(
     engine: &Engine,
     head: &Head,
-    body: Result<Bytes, BytesRejection>,
+    body: Result<Upload, NotReceived>,
 ) -> Result<(ClassifyResponse, bool), Refusal> {
     let (request, is_batch) = request(read(body)?)?;
     Ok((answer(engine, head, request).await?, is_batch))
@@ -122,12 +121,14 @@ fn failure(told: Told) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use wisp_engine::ClassifyInput;
 
     use super::*;
 
     fn parsed(json: &str) -> Result<(Vec<ClassifyInput>, bool), String> {
-        let body = read(Ok(Bytes::copy_from_slice(json.as_bytes())));
+        let body = read(Ok(Upload(Bytes::copy_from_slice(json.as_bytes()))));
         let parsed = body.and_then(request).map(|(request, is_batch)| (request.inputs, is_batch));
         parsed.map_err(|refusal| refusal.told().message)
     }

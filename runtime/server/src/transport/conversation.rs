@@ -4,7 +4,9 @@ use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use http::Request;
+use axum::body::Body;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -49,9 +51,11 @@ impl Conversations {
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer.clone());
             let watched = watch.as_ref().map_or_else(Watched::by_nobody, |watch| watch.begin(&request));
+            let is_http1 = request.version() < Version::HTTP_2;
             let answer = observed_now(watched.observer(), || front.answer(request));
             async move {
                 let response = observed(watched.observer(), answer).await;
+                let response = if is_http1 { ending_with_unread_bodies(response) } else { response };
                 Ok::<_, Infallible>(watched.answered(response))
             }
         });
@@ -115,6 +119,15 @@ fn builder(limits: &RequestLimits) -> Builder<TokioExecutor> {
 
 /// Least buffer of an HTTP/1.1 connection. Source: the documentation of hyper's `max_buf_size`.
 const LEAST_BUFFER_BYTES: usize = 8192;
+
+/// The rest of a body that is refused before it was read is never read: clients that are not told would send their next request
+/// into a connection that is gone.
+fn ending_with_unread_bodies(mut response: Response<Body>) -> Response<Body> {
+    if matches!(response.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
 
 #[cfg(test)]
 mod tests {

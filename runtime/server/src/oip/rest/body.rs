@@ -2,18 +2,17 @@
 //!
 //! The header `Inference-Header-Content-Length` says where the JSON ends. Source: Triton, "Binary tensor data extension".
 
-use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use wisp_engine::Engine;
 
 use crate::oip::error::OipError;
 use crate::oip::json::{self, Flat};
 use crate::oip::parameters::check_tensor;
 use crate::oip::tensors::{Head, WireTensor};
 use crate::oip::written::Written;
+use crate::upload::{NotReceived, Upload};
 
 /// Length of the JSON in bytes.
 pub(crate) const JSON_LENGTH_HEADER: &str = "inference-header-content-length";
@@ -87,21 +86,14 @@ struct BinarySize {
 }
 
 /// The bytes of a body, if all of it may be read.
-pub(crate) fn read_body(
-    engine: &Engine,
-    headers: &HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Bytes, OipError> {
+pub(crate) fn read_body(headers: &HeaderMap, body: Result<Upload, NotReceived>) -> Result<Bytes, OipError> {
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING).filter(|it| it.as_bytes() != b"identity") {
         let encoding = String::from_utf8_lossy(encoding.as_bytes()).chars().take(32).collect::<String>();
         return Err(OipError::Unsupported(format!(
             "content-encoding `{encoding}` is not supported; send the body as it is"
         )));
     }
-    body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => OipError::BodyTooLarge { limit: engine.limits().message_bytes },
-        _ => OipError::Body(rejection.body_text()),
-    })
+    Ok(body?.0)
 }
 
 /// Where the JSON ends, if the headers say it.

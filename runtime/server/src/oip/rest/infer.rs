@@ -1,11 +1,11 @@
 //! `POST /v2/models/MODEL/infer`.
 
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+
 use tokio::time::Instant;
 use wisp_engine::{Engine, Method, RefusalStage};
 
@@ -15,6 +15,7 @@ use crate::oip::call::{Answer, Ask, Who, call, find};
 use crate::oip::error::OipError;
 use crate::oip::parameters::{Parameter, Wishes, check_tensor};
 use crate::oip::{OpenInference, VERSION};
+use crate::upload::{NotReceived, Upload};
 
 /// What a body with binary tensors is; one without is JSON.
 const BINARY: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -43,9 +44,9 @@ pub(crate) async fn infer(
     Admissible(who): Admissible,
     Path(named): Path<Named>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Result<Upload, NotReceived>,
 ) -> Result<Response, OipError> {
-    let body = read_body(&engine, &headers, body)?;
+    let body = read_body(&headers, body)?;
     let endpoint = find(&engine, &named.model, &named.version)?;
     let (request, inputs) = read(body, json_length(&headers)?)?;
     let parameters = request.parameters.iter().map(|(name, value)| (name.as_str(), Parameter::from(value)));
