@@ -37,7 +37,9 @@ use crate::metrics::{Answered, Leaving, Metrics, Now, RefusalStage};
 use crate::request::{EmbedRequest, EmbedResponse, PlacementReport, RequestTimes};
 use crate::shelf::Shelf;
 use crate::tenants::{Credentials, Identity, IdentityError};
-use crate::{BatchRecord, Config, DeploymentInfo, EngineError, ModelInfo, PodImage, RequestLimits, StartError, trace};
+use crate::{
+    BatchRecord, Config, DeploymentInfo, EngineError, Method, ModelInfo, PodImage, RequestLimits, StartError, trace,
+};
 
 /// How often draining looks whether the last request is done.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
@@ -187,7 +189,12 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Admission`] with the reason that [`Engine::embed`] would give.
-    pub fn check_at_door(&self, tenant: Option<&Tenant>, deadline: Option<Instant>) -> Result<(), EngineError> {
+    pub fn check_at_door(
+        &self,
+        method: Method,
+        tenant: Option<&Tenant>,
+        deadline: Option<Instant>,
+    ) -> Result<(), EngineError> {
         let shared = &*self.shared;
         // Whoever comes while the engine drains is told so, not to come back.
         if shared.is_draining.load(Ordering::SeqCst) {
@@ -196,7 +203,7 @@ impl Engine {
         let generation = shared.generation();
         let tenant = tenant.unwrap_or(generation.tenants.anonymous());
         let checked = generation.door.check(&shared.admission, tenant, deadline);
-        checked.inspect_err(|error| shared.metrics.refused_at_door(error)).map_err(EngineError::Admission)
+        checked.inspect_err(|error| shared.metrics.refused_at_door(method, error)).map_err(EngineError::Admission)
     }
 
     /// Notes that a request was told that it is refused, so long after it arrived at the service: only that knows when it did.

@@ -6,7 +6,7 @@ mod refusal;
 mod requests;
 mod state;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -89,8 +89,8 @@ struct Rejections {
     inflight: Counter,
     overloaded: Counter,
     instances: Counter,
-    /// Refused before it was known for which deployment.
-    at_door: Counter,
+    /// Refused before it was known for which deployment; one a method.
+    at_door: Vec<OnceLock<Counter>>,
 }
 
 /// An instance that lives; counted until it is dropped.
@@ -119,7 +119,7 @@ impl Metrics {
         let scheduler = SchedulerMetrics::register(&mut registry);
         let requests = Family::default();
         let metrics = Self {
-            rejections: Rejections::of(&scheduler, &requests),
+            rejections: Rejections::of(&scheduler),
             refusal_seconds: RefusalSeconds::register(&mut registry),
             scheduler,
             requests,
@@ -213,8 +213,10 @@ impl Metrics {
     }
 
     /// A request got no place. What its deployment is was not asked yet at the door.
-    pub(crate) fn refused_at_door(&self, error: &ScheduleError) {
-        self.rejections.at_door.inc();
+    pub(crate) fn refused_at_door(&self, method: Method, error: &ScheduleError) {
+        // Looked up once: refusals are what must cost nothing.
+        let labels = || request("", method, code(ErrorKind::ResourceExhausted));
+        self.rejections.at_door[method as usize].get_or_init(|| self.requests.get_or_create_owned(&labels())).inc();
         self.refused_a_place(error);
         if let ScheduleError::Overloaded { .. } = error {
             // Otherwise the queue that refuses counts it.
@@ -259,13 +261,13 @@ impl Metrics {
 }
 
 impl Rejections {
-    fn of(scheduler: &SchedulerMetrics, requests: &Family<RequestLabels, Counter>) -> Self {
+    fn of(scheduler: &SchedulerMetrics) -> Self {
         Self {
             quota: scheduler.rejected(RejectReason::Quota),
             inflight: scheduler.rejected(RejectReason::Inflight),
             overloaded: scheduler.rejected(RejectReason::Overloaded),
             instances: scheduler.rejected(RejectReason::Instances),
-            at_door: requests.get_or_create_owned(&request("", Method::Embed, code(ErrorKind::ResourceExhausted))),
+            at_door: Method::ALL.iter().map(|_| OnceLock::new()).collect(),
         }
     }
 }

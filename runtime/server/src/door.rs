@@ -7,22 +7,22 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use tokio::time::Instant;
 use tonic::body::Body;
 use tower::{Layer, Service};
-use wisp_engine::{Engine, RefusalStage, Tenant};
+use wisp_engine::{Engine, Method, RefusalStage, Tenant};
 
 use crate::deadline::timeout;
 use crate::identity;
 use crate::status::status;
 
-/// Calls that need a place in the engine, one message each.
-const CALLS: [&str; 4] = [
-    "/wisp.v1.InferenceService/Embed",
-    "/wisp.v1.InferenceService/Classify",
-    "/wisp.v1.InferenceService/Rerank",
-    "/inference.GRPCInferenceService/ModelInfer",
+/// Calls that need a place in the engine, one message each, and what they are counted as.
+const CALLS: [(&str, Method); 4] = [
+    ("/wisp.v1.InferenceService/Embed", Method::Embed),
+    ("/wisp.v1.InferenceService/Classify", Method::Classify),
+    ("/wisp.v1.InferenceService/Rerank", Method::Rerank),
+    ("/inference.GRPCInferenceService/ModelInfer", Method::Infer),
 ];
 
 /// What the door found out about a request that it let pass; an extension of the request.
@@ -77,14 +77,15 @@ where
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
-        if request.method() != Method::POST || !CALLS.contains(&request.uri().path()) {
+        let call = CALLS.iter().find(|(path, _)| *path == request.uri().path());
+        let Some(&(_, method)) = call.filter(|_| request.method() == http::Method::POST) else {
             return Answer::Passed(self.inner.call(request));
-        }
+        };
         let at = Instant::now();
         // Whose token is wrong is told so by the service.
         if let Ok(tenant) = identity::tenant(&self.engine, request.headers(), request.extensions()) {
             let deadline = timeout(request.headers()).map(|timeout| at + timeout);
-            if let Err(error) = self.engine.check_at_door(Some(&tenant), deadline) {
+            if let Err(error) = self.engine.check_at_door(method, Some(&tenant), deadline) {
                 let response = status(&error).into_http();
                 self.engine.refusal_told(RefusalStage::Door, at.elapsed());
                 return Answer::Refused(Some(response));

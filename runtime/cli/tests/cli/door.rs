@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
-use wisp_proto::v1::{EmbedRequest, Priority};
+use wisp_proto::v1::{ClassifyRequest, EmbedRequest, Priority};
 
 use crate::support::{Server, get, sample};
 
@@ -47,9 +47,17 @@ async fn a_message_that_nobody_has_a_place_for_is_not_read() {
     let huge = client.embed(request(vec!["x".repeat(10 << 20)])).await.expect_err("there is no place");
     assert_refused_with_retry(&huge);
     assert_refused_with_retry(&client.embed(small()).await.expect_err("there is still no place"));
+    let classify = ClassifyRequest { deployment: "embedder".to_owned(), ..ClassifyRequest::default() };
+    assert_refused_with_retry(&client.classify(classify).await.expect_err("nor for this"));
     let metrics = get(&server.admin, "/metrics");
     assert!(sample(&metrics, "wisp_rejected_total", &["reason=\"quota\""]) >= 3.0, "{metrics}");
     assert!((sample(&metrics, "wisp_guest_instances", &["deployment=\"embedder\""]) - 1.0).abs() < 1e-9, "{metrics}");
+
+    for (method, least) in [("embed", 3.0), ("classify", 1.0)] {
+        let method = format!("method=\"{method}\"");
+        let labels = ["deployment=\"\"", &method, "code=\"resource_exhausted\""];
+        assert!(sample(&metrics, "wisp_requests_total", &labels) >= least, "{metrics}");
+    }
 
     let refused_at_door = ["wisp_refusal_seconds_count", "wisp_refusal_seconds_bucket{le=\"+Inf\""]
         .map(|name| sample(&metrics, name, &["stage=\"door\""]));

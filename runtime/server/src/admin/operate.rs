@@ -37,17 +37,18 @@ pub(super) async fn reload(State(admin): State<Admin>, request: Parts) -> Respon
     }
 }
 
-/// Tenants with the scope may. As long as there is none, whoever is on this machine may: nobody else is known by anything.
+/// Tenants with the scope may; who shows no token is asked for one, whoever he is without it. As long as there is none, whoever is on this machine may: nobody else is known by anything.
 pub(crate) fn may_administer(engine: &Engine, request: &Parts) -> Result<(), Box<Response>> {
     if !engine.has_administrator() {
         let is_local = request.extensions.get::<Peer>().is_some_and(|peer| peer.is_local);
         return if is_local { Ok(()) } else { Err(Box::new((StatusCode::FORBIDDEN, FROM_ELSEWHERE).into_response())) };
     }
     let checked = identity::administrator(engine, &request.headers, &request.extensions);
+    let shows_token = request.headers.contains_key(header::AUTHORIZATION);
     checked.map(drop).map_err(|status| {
         let told = format!("{}\n", status.message());
         Box::new(match status.code() {
-            Code::Unauthenticated => {
+            code if code == Code::Unauthenticated || !shows_token => {
                 (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], told).into_response()
             }
             _ => (StatusCode::FORBIDDEN, told).into_response(),

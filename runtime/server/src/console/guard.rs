@@ -50,16 +50,6 @@ pub(super) async fn administrators(State(engine): State<Engine>, request: Reques
     let (parts, body) = request.into_parts();
     match may_administer(&engine, &parts) {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
-        // Nobody in particular may not; somebody may, and only has to say so.
-        Err(refusal)
-            if engine.has_administrator()
-                && refusal.status() == StatusCode::FORBIDDEN
-                && !parts.headers.contains_key(header::AUTHORIZATION) =>
-        {
-            let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
-            (StatusCode::UNAUTHORIZED, challenge, Problem::new("the console asks for an administrator's token"))
-                .into_response()
-        }
         Err(refusal) => *refusal,
     }
 }

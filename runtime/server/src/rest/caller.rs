@@ -56,7 +56,7 @@ impl<D: Dialect> FromRequestParts<Rest> for Computes<D> {
 
     async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, Refused<D>> {
         let caller = Caller::from_request_parts(parts, rest).await?;
-        match rest.engine.check_at_door(Some(&caller.tenant), None) {
+        match rest.engine.check_at_door(D::METHOD, Some(&caller.tenant), None) {
             Ok(()) => Ok(Self(caller)),
             Err(error) => {
                 rest.engine.refusal_told(RefusalStage::Door, caller.arrived_at.elapsed());

@@ -6,13 +6,16 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 use wisp_core::Kinded;
-use wisp_engine::EngineError;
+use wisp_engine::{EngineError, Method};
 
 use super::refusal::Refusal;
 use crate::status::{TeiErrorType, http_status, tei_status};
 
 /// How a protocol tells that a request is refused.
 pub(super) trait Dialect: Send + Sync + 'static {
+    /// What its requests are counted as.
+    const METHOD: Method;
+
     /// The whole answer.
     fn response(refusal: &Refusal) -> Response;
 }
@@ -52,6 +55,8 @@ pub(super) struct TeiError {
 }
 
 impl Dialect for OpenAi {
+    const METHOD: Method = Method::Openai;
+
     fn response(refusal: &Refusal) -> Response {
         let status = match refusal {
             Refusal::Engine(error) => http_status(error.kind()),
@@ -78,6 +83,8 @@ impl Dialect for OpenAi {
 }
 
 impl Dialect for Tei {
+    const METHOD: Method = Method::Tei;
+
     fn response(refusal: &Refusal) -> Response {
         let (status, error_type) = match refusal {
             // A batch of nothing has a word of its own there.

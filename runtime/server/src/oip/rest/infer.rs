@@ -31,7 +31,7 @@ impl FromRequestParts<OpenInference> for Admissible {
         let arrived_at = Instant::now();
         let Known(tenant) = Known::from_request_parts(parts, service).await?;
         let engine = &service.engine;
-        engine.check_at_door(Some(&tenant), None).inspect_err(|_| {
+        engine.check_at_door(Method::Infer, Some(&tenant), None).inspect_err(|_| {
             engine.refusal_told(RefusalStage::Door, arrived_at.elapsed());
         })?;
         Ok(Self(Who { tenant, deadline: None, arrived_at, method: Method::Infer }))
