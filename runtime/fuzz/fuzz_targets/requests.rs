@@ -63,8 +63,9 @@ fn check_vector(bits: &[u32]) {
     assert_eq!(bits.packed.len(), vector.len().div_ceil(8));
     for (index, value) in vector.iter().enumerate() {
         assert_eq!(bits.packed[index / 8] >> (7 - index % 8) & 1 == 1, *value > 0.0, "value {index}");
-        let step = bytes.scale.max(f32::MIN_POSITIVE);
-        let restored = f32::from(bytes.packed[index].cast_signed()) * bytes.scale;
-        assert!((restored - value).abs() <= step, "{restored} for {value}");
+        // In f64: next to the largest f32, what is restored is one rounding beyond it.
+        let (scale, value) = (f64::from(bytes.scale), f64::from(*value));
+        let restored = f64::from(bytes.packed[index].cast_signed()) * scale;
+        assert!((restored - value).abs() <= scale.max(f64::from(f32::MIN_POSITIVE)), "{restored} for {value}");
     }
 }
