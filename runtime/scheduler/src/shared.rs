@@ -43,14 +43,19 @@ pub(crate) struct WorkerPlace {
     pub(crate) processor: Option<usize>,
 }
 
+/// The sessions of a model: where they work, and whether they are in memory.
+pub(crate) struct Sessions {
+    pub(crate) slots: Vec<WorkerPlace>,
+    pub(crate) residence: Residence,
+}
+
 impl Shared {
     pub(crate) fn new(
         model: Arc<str>,
         info: SessionInfo,
         rules: Arc<BatchRules>,
         limits: QueueLimits,
-        slots: Vec<WorkerPlace>,
-        residence: Residence,
+        Sessions { slots, residence }: Sessions,
         cost: CostModel,
         metrics: SessionMetrics,
     ) -> Self {

@@ -17,7 +17,7 @@ use crate::metrics::{SchedulerMetrics, SessionMetrics};
 use crate::queue::Handle;
 use crate::residence::{OnDemand, Residence};
 use crate::rules::BatchRules;
-use crate::shared::{Shared, WorkerPlace};
+use crate::shared::{Sessions, Shared, WorkerPlace};
 use crate::slot::Slot;
 use crate::{ScheduleError, SessionQueue};
 use repair::refuse_if_nothing_serves;
@@ -113,8 +113,8 @@ pub(crate) fn spawn_with(config: QueueConfig, sessions: Vec<Served>, cost: CostM
             (WorkerPlace { slot, health: Health::new(), recovery, processor: served.processor }, served.session)
         })
         .unzip();
-    let residence = Residence::new(config.on_demand);
-    let shared = Arc::new(Shared::new(model, info, rules, config.limits, places, residence, cost, metrics));
+    let places = Sessions { slots: places, residence: Residence::new(config.on_demand) };
+    let shared = Arc::new(Shared::new(model, info, rules, config.limits, places, cost, metrics));
     // Made first, so that threads that were started end when a later one cannot be.
     let queue = SessionQueue { handle: Arc::new(Handle { shared: Arc::clone(&shared) }) };
     for (index, session) in sessions.into_iter().enumerate() {
