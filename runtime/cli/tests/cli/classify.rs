@@ -267,7 +267,7 @@ async fn texts_and_photographs_are_classified_over_http() {
     let (status, answer) = post("/v1/classify", &large);
     assert_eq!(
         (status, answer["error"]["message"].as_str()),
-        (413, Some("the body is larger than server.limits.message_bytes"))
+        (413, Some("the body is larger than 16777216 bytes (server.limits.message_bytes)"))
     );
     classifiers.server.stop_cleanly();
 }
