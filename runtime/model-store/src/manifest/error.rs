@@ -34,9 +34,18 @@ impl ManifestError {
             origin: origin.to_path_buf(),
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
-            reason: reason.into(),
+            reason: on_one_line(&reason.into()),
         }
     }
+}
+
+/// What a message repeats of the manifest may have line breaks in it, which would look like messages of their own.
+fn on_one_line(reason: &str) -> String {
+    let shown = |character: char| match character.is_control() {
+        true => character.escape_default().to_string(),
+        false => character.to_string(),
+    };
+    reason.chars().map(shown).collect()
 }
 
 impl Kinded for ManifestError {

@@ -164,6 +164,13 @@ fn finds_files_that_are_wrong_or_do_not_fit_each_other() {
         "\"m.st\"",
         "derived.from `m.st` names no file; files are `model.s",
     );
+    // A message is one line, whatever it repeats.
+    refuses(
+        "from = \"model.safetensors\"",
+        r#"from = "m\n.st""#,
+        r#""m\n.st""#,
+        r"derived.from `m\n.st` names no file; files are `model.s",
+    );
     refuses(
         "from = \"model.safetensors\"",
         "from = \"config.json\"",
