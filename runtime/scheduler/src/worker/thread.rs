@@ -84,7 +84,6 @@ impl Worker {
                 return false;
             }
         }
-        self.shared.residence.is_used();
         true
     }
 
@@ -196,6 +195,8 @@ impl Worker {
         if !slot.end(self.generation) {
             return Err(Interrupted::Replaced);
         }
+        // Before anybody has an answer: who asks another model for something then comes later than this.
+        self.shared.residence.is_used();
         let ran = result.as_ref().map(|done| &done.ran).map_err(|error| (started_at, error));
         let batch = tell_batch(&self.shared, parts, ran);
         let done = result.map_err(Interrupted::Failed)?;
