@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -51,11 +51,11 @@ impl Conversations {
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer.clone());
             let watched = watch.as_ref().map_or_else(Watched::by_nobody, |watch| watch.begin(&request));
-            let is_http1 = request.version() < Version::HTTP_2;
+            let may_leave_a_rest = request.version() < Version::HTTP_2 && !request.body().is_end_stream();
             let answer = observed_now(watched.observer(), || front.answer(request));
             async move {
                 let response = observed(watched.observer(), answer).await;
-                let response = if is_http1 { ending_with_unread_bodies(response) } else { response };
+                let response = if may_leave_a_rest { ending_after(response) } else { response };
                 Ok::<_, Infallible>(watched.answered(response))
             }
         });
@@ -120,10 +120,22 @@ fn builder(limits: &RequestLimits) -> Builder<TokioExecutor> {
 /// Least buffer of an HTTP/1.1 connection. Source: the documentation of hyper's `max_buf_size`.
 const LEAST_BUFFER_BYTES: usize = 8192;
 
-/// The rest of a body that is refused before it was read is never read: clients that are not told would send their next request
-/// into a connection that is gone.
-fn ending_with_unread_bodies(mut response: Response<Body>) -> Response<Body> {
-    if matches!(response.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
+/// Refusals by which a body may stay unread. A connection with such a rest is closed: clients that are not told would send their next
+/// request into it.
+const BEFORE_THE_BODY: [StatusCode; 9] = [
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+    StatusCode::NOT_FOUND,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    StatusCode::TOO_MANY_REQUESTS,
+    StatusCode::SERVICE_UNAVAILABLE,
+];
+
+fn ending_after(mut response: Response<Body>) -> Response<Body> {
+    if BEFORE_THE_BODY.contains(&response.status()) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
