@@ -1,6 +1,6 @@
 //! The BERT encoder (Devlin et al. 2018, arXiv:1810.04805) as an ONNX graph, in the node patterns that runtimes fuse.
 //!
-//! In f32: operator set 12 and LayerNorm in its elementary operations, rather than a newer set, because ONNX Runtime fuses
+//! In f32 and f16: operator set 12 and LayerNorm in its elementary operations, rather than a newer set, because ONNX Runtime fuses
 //! attention only there; what that was measured to bring is in `docs/decisions/0002-onnx-export-in-rust.md`. In int8: set
 //! 13, the first whose `DequantizeLinear` takes one scale a channel.
 
@@ -21,6 +21,8 @@ use rounded::Rounded;
 pub(crate) enum MatrixForm<'a> {
     /// As f32.
     F32,
+    /// As f16, as is everything else up to the last hidden state: for GPUs, whose runtimes fuse in it as they do in f32.
+    F16,
     /// As bytes with one scale a row; the arithmetic stays the runtime's choice.
     Int8,
     /// As bytes that are multiplied with bytes: activations are rounded, too, by these ranges.
@@ -45,13 +47,16 @@ pub(crate) fn build(config: &BertConfig, weights: &Weights, form: MatrixForm<'_>
     let mask = encoder.additive_mask();
     let attention = encoder.attention_constants();
     for layer in 0..config.layers() {
-        let name = match layer + 1 == config.layers() {
+        let name = match layer + 1 == config.layers() && form != MatrixForm::F16 {
             true => LAST_HIDDEN_STATE.to_owned(),
             false => format!("encoder.layer.{layer}.output.LayerNorm"),
         };
         hidden = encoder.layer(layer, &hidden, &mask, &attention, name)?;
     }
     let Encoder { mut graph, inputs, activations, .. } = encoder;
+    if form == MatrixForm::F16 {
+        hidden = graph.node("Cast", LAST_HIDDEN_STATE, &[&hidden], vec![int("to", i64::from(ElementType::F32.code()))]);
+    }
     pooling::append(&mut graph, &hidden, &inputs.attention_mask, SENTENCE_EMBEDDING);
     let width = Axis::Fixed(config.hidden_size());
     graph.output(LAST_HIDDEN_STATE, ElementType::F32, &[BATCH, SEQUENCE, width]);
@@ -67,14 +72,50 @@ pub(crate) fn expose(built: &mut Built) {
 }
 
 impl MatrixForm<'_> {
+    /// The type in which the encoder computes.
+    const fn element(self) -> ElementType {
+        match self {
+            Self::F16 => ElementType::F16,
+            Self::F32 | Self::Int8 | Self::Int8Static(_) => ElementType::F32,
+        }
+    }
+
+    /// A number in the formulas, in that type.
+    fn scalar(self, graph: &mut Graph, name: &str, value: f32) -> Value {
+        match self.element() {
+            ElementType::F16 => graph.half_scalar(name, value),
+            _ => graph.scalar(name, value),
+        }
+    }
+
+    /// What is added to variances, if the type can say it: in f16 the models' own would be 0.
+    fn epsilon(self, epsilon: f32) -> f32 {
+        match self {
+            Self::F16 => epsilon.max(SMALLEST_HALF),
+            _ => epsilon,
+        }
+    }
+
+    /// The lowest number of the type.
+    fn lowest(self) -> f32 {
+        match self {
+            Self::F16 => LOWEST_HALF,
+            _ => f32::MIN,
+        }
+    }
+
     /// The version of the ONNX operators used.
     const fn operator_set(self) -> i64 {
         match self {
-            Self::F32 => 12,
+            Self::F32 | Self::F16 => 12,
             Self::Int8 | Self::Int8Static(_) => 13,
         }
     }
 }
+
+/// 2⁻²⁴, the smallest f16 above 0.
+const SMALLEST_HALF: f32 = 5.960_464_5e-8;
+const LOWEST_HALF: f32 = -65_504.0;
 
 const LAST_HIDDEN_STATE: &str = "last_hidden_state";
 const SENTENCE_EMBEDDING: &str = "sentence_embedding";
@@ -126,11 +167,11 @@ impl<'a> Encoder<'a> {
             token_type_ids: graph.input("token_type_ids", ElementType::I64, &[BATCH, SEQUENCE]),
         };
         let scalars = Scalars {
-            half: graph.scalar("half", 0.5),
-            one: graph.scalar("one", 1.0),
-            two: graph.scalar("two", 2.0),
-            sqrt_two: graph.scalar("sqrt_two", std::f32::consts::SQRT_2),
-            epsilon: graph.scalar("epsilon", config.layer_norm_epsilon()),
+            half: form.scalar(&mut graph, "half", 0.5),
+            one: form.scalar(&mut graph, "one", 1.0),
+            two: form.scalar(&mut graph, "two", 2.0),
+            sqrt_two: form.scalar(&mut graph, "sqrt_two", std::f32::consts::SQRT_2),
+            epsilon: form.scalar(&mut graph, "epsilon", form.epsilon(config.layer_norm_epsilon())),
         };
         let (activations, rounded) = (Vec::new(), HashMap::new());
         Self { config, weights, form, graph, inputs, scalars, activations, rounded }
@@ -143,8 +184,8 @@ impl<'a> Encoder<'a> {
         let types = self.matrix("embeddings.token_type_embeddings.weight", self.config.type_vocab_size(), width)?;
         let positions = self.matrix("embeddings.position_embeddings.weight", self.config.max_positions(), width)?;
         let words = self.word_table(words);
-        let types = self.graph.weight("embeddings.token_type_embeddings.weight", types);
-        let positions = self.graph.weight("embeddings.position_embeddings.weight", positions);
+        let types = self.small("embeddings.token_type_embeddings.weight", types);
+        let positions = self.small("embeddings.position_embeddings.weight", positions);
 
         let position_ids = self.position_ids();
         let words = self.words(&words);
@@ -169,24 +210,37 @@ impl<'a> Encoder<'a> {
         graph.node("Slice", "position_ids.slice", &[&table, &start, &length, &axis], vec![])
     }
 
-    /// `[batch, 1, 1, sequence]`: 0 where a token is, the lowest f32 where padding is.
+    /// `[batch, 1, 1, sequence]`: 0 where a token is, the lowest number where padding is. In f32 whatever the form: ONNX Runtime 1.31
+    /// reads the constant of a mask that it wants to fuse as f32, and fails where it is another type.
     fn additive_mask(&mut self) -> Value {
-        let graph = &mut self.graph;
-        let lowest = graph.scalar("mask.lowest", f32::MIN);
+        let (form, graph) = (self.form, &mut self.graph);
+        let single = || vec![int("to", i64::from(ElementType::F32.code()))];
+        let one = match form {
+            MatrixForm::F16 => graph.scalar("mask.one", 1.0),
+            _ => self.scalars.one.clone(),
+        };
+        let lowest = graph.scalar("mask.lowest", form.lowest());
         let rows = graph.unsqueeze("mask.rows", &self.inputs.attention_mask, &[1]);
         let heads = graph.unsqueeze("mask.heads", &rows, &[2]);
-        let present =
-            graph.node("Cast", "mask.present", &[&heads], vec![int("to", i64::from(ElementType::F32.code()))]);
-        let absent = graph.node("Sub", "mask.absent", &[&self.scalars.one, &present], vec![]);
-        graph.node("Mul", "mask.additive", &[&absent, &lowest], vec![])
+        let present = graph.node("Cast", "mask.present", &[&heads], single());
+        let absent = graph.node("Sub", "mask.absent", &[&one, &present], vec![]);
+        let additive = graph.node("Mul", "mask.additive", &[&absent, &lowest], vec![]);
+        match form {
+            MatrixForm::F16 => {
+                let half = vec![int("to", i64::from(ElementType::F16.code()))];
+                graph.node("Cast", "mask.half", &[&additive], half)
+            }
+            _ => additive,
+        }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "head sizes are far below 2^24")]
     fn attention_constants(&mut self) -> Attention {
         let (heads, head_size) = (dim(self.config.heads()), dim(self.config.head_size()));
         let width = dim(self.config.hidden_size());
+        let head_size_root = (self.config.head_size() as f32).sqrt();
         Attention {
-            sqrt_head_size: self.graph.scalar("sqrt_head_size", (self.config.head_size() as f32).sqrt()),
+            sqrt_head_size: self.form.scalar(&mut self.graph, "sqrt_head_size", head_size_root),
             // Zeros keep the axis of the input: batch and sequence stay free.
             split_heads: self.graph.i64s("split_heads", &[4], [0, 0, heads, head_size]),
             join_heads: self.graph.i64s("join_heads", &[3], [0, 0, width]),
@@ -265,10 +319,10 @@ impl<'a> Encoder<'a> {
         let stored_bias = self.weights.tensor(&bias, &[to])?;
         let (product, bias) = if let MatrixForm::Int8Static(ranges) = self.form {
             let product = self.rounded_product(ranges, prefix, input, &stored)?;
-            (product, self.graph.weight(&bias, stored_bias))
+            (product, self.small(&bias, stored_bias))
         } else {
             let weight = self.matrix_value(&weight, stored, true);
-            let bias = self.graph.weight(&bias, stored_bias);
+            let bias = self.small(&bias, stored_bias);
             (self.graph.node("MatMul", format!("{prefix}.product"), &[input, &weight], vec![]), bias)
         };
         Ok(self.graph.node("Add", prefix, &[&product, &bias], vec![]))
@@ -290,8 +344,8 @@ impl<'a> Encoder<'a> {
         let (weight, bias) = (format!("{prefix}.weight"), format!("{prefix}.bias"));
         let stored = self.weights.tensor(&weight, &[width])?;
         let stored_bias = self.weights.tensor(&bias, &[width])?;
-        let weight = self.graph.weight(&weight, stored);
-        let bias = self.graph.weight(&bias, stored_bias);
+        let weight = self.small(&weight, stored);
+        let bias = self.small(&bias, stored_bias);
 
         let (graph, scalars) = (&mut self.graph, &self.scalars);
         let last = || vec![ints("axes", &[-1]), int("keepdims", 1)];
@@ -310,8 +364,17 @@ impl<'a> Encoder<'a> {
     fn matrix_value(&mut self, name: &str, stored: StoredTensor, is_transposed: bool) -> Value {
         match (self.form, is_transposed) {
             (MatrixForm::Int8, _) => self.graph.quantized_weight(name, &stored, is_transposed),
+            (MatrixForm::F16, _) => self.graph.half_weight(name, stored, is_transposed),
             (_, true) => self.graph.transposed_weight(name, stored),
             (_, false) => self.graph.weight(name, stored),
+        }
+    }
+
+    /// A weight that is small enough to stay in the type that is computed in.
+    fn small(&mut self, name: &str, stored: StoredTensor) -> Value {
+        match self.form.element() {
+            ElementType::F16 => self.graph.half_weight(name, stored, false),
+            _ => self.graph.weight(name, stored),
         }
     }
 

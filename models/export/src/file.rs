@@ -18,6 +18,9 @@ use crate::weights::StoredTensor;
 /// Bytes of an f32.
 const FLOAT_BYTES: u64 = 4;
 
+/// Bytes of an f16.
+const HALF_BYTES: u64 = 2;
+
 /// Longest message that protobuf libraries read.
 const MESSAGE_LIMIT_BYTES: u64 = i32::MAX as u64;
 
@@ -126,6 +129,7 @@ fn write_initializer(initializer: &Initializer, writer: &mut impl Write, output:
             match form {
                 Form::Stored => tensor.copy(writer, output),
                 Form::Transposed => tensor.copy_transposed(writer, output),
+                Form::Half { is_transposed } => tensor.copy_halves(*is_transposed, writer, output),
                 Form::Quantized(part) => part.write(tensor, &header.name, writer, output),
             }
         }
@@ -146,6 +150,7 @@ fn initializer_bytes(initializer: &Initializer) -> u64 {
 fn data_bytes(tensor: &StoredTensor, form: Form) -> u64 {
     match form {
         Form::Stored | Form::Transposed => tensor.element_count() as u64 * FLOAT_BYTES,
+        Form::Half { .. } => tensor.element_count() as u64 * HALF_BYTES,
         Form::Quantized(part) => part.bytes(tensor),
     }
 }

@@ -69,6 +69,11 @@ pub(crate) enum Form {
     Stored,
     /// f32, columns as rows.
     Transposed,
+    /// f16, the nearest to what is stored.
+    Half {
+        /// Columns as rows.
+        is_transposed: bool,
+    },
     /// A part of its int8 form.
     Quantized(Part),
 }
@@ -165,6 +170,11 @@ impl Graph {
         self.constant(name, ElementType::F32, shape, values.iter().flat_map(|value| value.to_le_bytes()).collect())
     }
 
+    /// Adds an f16 scalar, the nearest to `value`.
+    pub fn half_scalar(&mut self, name: &str, value: f32) -> Value {
+        self.constant(name, ElementType::F16, &[], half::f16::from_f32(value).to_le_bytes().to_vec())
+    }
+
     /// Adds an i64 tensor. `values` fill `shape`.
     pub fn i64s(&mut self, name: &str, shape: &[usize], values: impl IntoIterator<Item = i64>) -> Value {
         self.constant(name, ElementType::I64, shape, values.into_iter().flat_map(i64::to_le_bytes).collect())
@@ -209,6 +219,15 @@ impl Graph {
     pub(crate) fn transposed_weight(&mut self, name: &str, tensor: StoredTensor) -> Value {
         let shape = dims(&tensor.shape).into_iter().rev().collect();
         self.push_weight(name, ElementType::F32, shape, tensor, Form::Transposed)
+    }
+
+    /// Adds a weight as f16. `is_transposed` as in [`Graph::transposed_weight`].
+    pub(crate) fn half_weight(&mut self, name: &str, tensor: StoredTensor, is_transposed: bool) -> Value {
+        let mut shape = dims(&tensor.shape);
+        if is_transposed {
+            shape.reverse();
+        }
+        self.push_weight(name, ElementType::F16, shape, tensor, Form::Half { is_transposed })
     }
 
     /// Adds a stored matrix as bytes with a scale and a zero point for each stored row, and the node that makes f32 of

@@ -1,6 +1,6 @@
 //! Turns a BERT-class encoder in safetensors into one ONNX file with pooling and normalisation inside.
 //!
-//! [`export_bert`] (weights in f32), [`export_bert_int8`] (a quarter of the length) and [`export_bert_int8_static`] (multiplied
+//! [`export_bert`] (weights in f32), [`export_bert_f16`] (half of the length), [`export_bert_int8`] (a quarter) and [`export_bert_int8_static`] (multiplied
 //! as bytes, too) read `config.json` and the names, types and shapes of the weights, build the graph, and then stream the
 //! weights from one file to the other: memory stays at a few megabytes, whatever the size of the model, and at the length of
 //! the projections for the static form. What the static form rounds activations by is found with [`export_bert_observed`].
@@ -81,6 +81,15 @@ pub struct ExportReport {
 /// `output` before is untouched.
 pub fn export_bert(request: &ExportRequest<'_>) -> Result<ExportReport, ExportError> {
     export(request, MatrixForm::F32)
+}
+
+/// Writes the same graph in f16, from the tables to the last hidden state, which is cast to f32 before it is pooled: for GPUs,
+/// whose matrix units are made for it.
+///
+/// # Errors
+/// As [`export_bert`].
+pub fn export_bert_f16(request: &ExportRequest<'_>) -> Result<ExportReport, ExportError> {
+    export(request, MatrixForm::F16)
 }
 
 /// Writes the same graph with the projections and the table of words as bytes, one scale and zero point for each output

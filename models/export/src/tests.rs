@@ -2,6 +2,7 @@
 
 mod broken;
 mod graphs;
+mod halves;
 mod int8;
 mod int8_static;
 

@@ -1,4 +1,4 @@
-//! Tensors of a safetensors file, looked up by name and shape, then streamed out as f32.
+//! Tensors of a safetensors file, looked up by name and shape, then streamed out as f32, or as f16 one by one.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -153,6 +153,27 @@ impl StoredTensor {
             output.write_all(&turned).map_err(ExportError::io("write", output_path))?;
         }
         Ok(())
+    }
+
+    /// Writes a tensor as f16, each element the nearest to what is stored, in its order or columns as rows. What does not fit f16
+    /// becomes infinite, and is found where the graph is compared with the model's golden vectors.
+    ///
+    /// # Errors
+    /// As [`StoredTensor::copy`].
+    pub(crate) fn copy_halves(
+        &self,
+        is_transposed: bool,
+        output: &mut impl Write,
+        output_path: &Path,
+    ) -> Result<(), ExportError> {
+        let mut singles = Vec::new();
+        match is_transposed {
+            true => self.copy_transposed(&mut singles, &self.source.path)?,
+            false => self.copy(&mut singles, &self.source.path)?,
+        }
+        let (elements, _) = singles.as_chunks::<4>();
+        let halves = elements.iter().flat_map(|&element| f16::from_f32(f32::from_le_bytes(element)).to_le_bytes());
+        output.write_all(&halves.collect::<Vec<_>>()).map_err(ExportError::io("write", output_path))
     }
 
     /// The file it lies in.

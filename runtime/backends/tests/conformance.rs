@@ -1,4 +1,5 @@
-//! What every backend must do, run on each backend of the table with the real model.
+//! What every backend must do, run on each backend of the table with the real model, on the processor and on every other
+//! device that this machine has.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use wisp_core::{
     Backend, BackendError, BackendId, Batch, Device, ErrorKind, FusedOutput, Kinded, Layout, LoadRequest, ModelFormat,
     NamedTensor, PackedBatch, Precision, Session, Tensor,
 };
-use wisp_model_store::{LocalModel, NoProgress, ONNX_RUNTIME, OPENVINO};
+use wisp_model_store::{CUDA_LIBRARIES, LocalModel, NoProgress, ONNX_RUNTIME, ONNX_RUNTIME_CUDA, OPENVINO};
 use wisp_testing::{RealModel, cosine};
 
 const IDS: &str = "input_ids";
@@ -32,10 +33,12 @@ struct Suite {
 impl Suite {
     fn get(test: &str) -> Option<Self> {
         let real = RealModel::get(test)?;
+        let folder = |library| Some(real.store.find_library(library)?.parent()?.to_owned());
         let libraries = Libraries {
             openvino: real.store.find_library(&OPENVINO),
             onnxruntime: real.store.find_library(&ONNX_RUNTIME),
-            ..Libraries::default()
+            onnxruntime_cuda: real.store.find_library(&ONNX_RUNTIME_CUDA),
+            cuda: CUDA_LIBRARIES.into_iter().filter_map(folder).collect(),
         };
         let mut backends = Vec::new();
         for backend in wisp_backends::all(&libraries) {
@@ -64,11 +67,16 @@ impl Suite {
         }
     }
 
+    /// One session for each device of each backend.
     fn sessions(&self) -> Vec<Box<dyn Session>> {
-        let load = |(backend, files): &(Box<dyn Backend>, LocalModel)| {
-            backend.load(&self.request(files)).unwrap_or_else(|error| panic!("{}: {error}", backend.id()))
-        };
-        self.backends.iter().map(load).collect()
+        let mut sessions = Vec::new();
+        for (backend, files) in &self.backends {
+            for device in devices(backend.as_ref()) {
+                let session = backend.load(&LoadRequest { device, ..self.request(files) });
+                sessions.push(session.unwrap_or_else(|error| panic!("{} on {device}: {error}", backend.id())));
+            }
+        }
+        sessions
     }
 
     /// Token ids as sentence-transformers makes them: the last token of a cut text is the separator.
@@ -86,6 +94,14 @@ impl Suite {
     fn rows(&self, indices: impl IntoIterator<Item = usize>) -> Vec<Vec<i64>> {
         indices.into_iter().map(|index| self.ids(&self.real.golden.texts[index])).collect()
     }
+}
+
+/// The processor, whatever the backend finds, and every other device that lacks nothing and computes in f32.
+fn devices(backend: &dyn Backend) -> Vec<Device> {
+    let found = backend.probe().devices.into_iter();
+    let usable = found.filter(|found| found.missing.is_none() && found.precisions.contains(&Precision::F32));
+    let others = usable.map(|found| found.device).filter(|&device| device != Device::Cpu);
+    std::iter::once(Device::Cpu).chain(others).collect()
 }
 
 fn named(name: &str, shape: &[usize], values: &[i64]) -> NamedTensor {

@@ -186,6 +186,9 @@ pub enum Exporter {
     /// BERT-class safetensors to ONNX: `bert-onnx`, [`wisp_model_export::export_bert`].
     #[serde(rename = "bert-onnx")]
     BertOnnx,
+    /// The same in f16: `bert-onnx-f16`, [`wisp_model_export::export_bert_f16`].
+    #[serde(rename = "bert-onnx-f16")]
+    BertOnnxF16,
     /// The same with large matrices as bytes: `bert-onnx-int8`, [`wisp_model_export::export_bert_int8`].
     #[serde(rename = "bert-onnx-int8")]
     BertOnnxInt8,
@@ -287,29 +290,29 @@ impl Manifest {
         self.files.iter().filter(|file| file.format.is_some())
     }
 
-    /// The model files that `backend` loads for `precision`, best first: in the order of its `formats`, and in the order of
-    /// the manifest where a format has several.
+    /// The model files that `backend` loads for `precision`, best first: in the order of its `formats`; of one format those
+    /// for this precision alone before the others, and then in the order of the manifest.
     pub fn files_of<'m>(
         &'m self,
         backend: BackendId,
-        formats: &'m [ModelFormat],
+        formats: &[ModelFormat],
         precision: Precision,
-    ) -> impl Iterator<Item = &'m ModelFile> {
-        formats.iter().flat_map(move |&format| {
-            self.files.iter().filter(move |file| {
-                file.format == Some(format) && file.backends.contains(&backend) && file.serves(precision)
-            })
-        })
+    ) -> impl Iterator<Item = &'m ModelFile> + use<'m> {
+        let is_of = |file: &&ModelFile| {
+            file.format.is_some_and(|format| formats.contains(&format))
+                && file.backends.contains(&backend)
+                && file.serves(precision)
+        };
+        let mut files: Vec<_> = self.files.iter().filter(is_of).collect();
+        let place = |format| formats.iter().position(|&known| Some(known) == format);
+        files.sort_by_key(|file| (place(file.format), file.precision.is_none()));
+        files.into_iter()
     }
 
     /// The first of [`Manifest::files_of`].
     #[must_use]
     pub fn file_of(&self, backend: BackendId, formats: &[ModelFormat], precision: Precision) -> Option<&ModelFile> {
-        formats.iter().find_map(|&format| {
-            self.files
-                .iter()
-                .find(|file| file.format == Some(format) && file.backends.contains(&backend) && file.serves(precision))
-        })
+        self.files_of(backend, formats, precision).next()
     }
 
     /// The file of this format with the full weights.
@@ -345,6 +348,7 @@ impl Exporter {
     pub const fn name(self) -> &'static str {
         match self {
             Self::BertOnnx => "bert-onnx",
+            Self::BertOnnxF16 => "bert-onnx-f16",
             Self::BertOnnxInt8 => "bert-onnx-int8",
             Self::BertOnnxInt8Static => "bert-onnx-int8-static",
         }
@@ -355,6 +359,7 @@ impl Exporter {
     pub const fn precision(self) -> Option<Precision> {
         match self {
             Self::BertOnnx => None,
+            Self::BertOnnxF16 => Some(Precision::F16),
             Self::BertOnnxInt8 | Self::BertOnnxInt8Static => Some(Precision::Int8),
         }
     }

@@ -8,7 +8,8 @@ use wisp_proto::v1;
 use crate::{embed, rest};
 
 /// Paths of the REST interfaces that take a message.
-pub const PATHS: [&str; 6] = ["/v1/embeddings", "/embed", "/rerank", "/similarity", "/tokenize", "/decode"];
+pub const PATHS: [&str; 8] =
+    ["/v1/embeddings", "/v1/classify", "/embed", "/rerank", "/similarity", "/predict", "/tokenize", "/decode"];
 
 /// Reads a message as the REST interface of this path does; `None` for other paths.
 ///
@@ -42,9 +43,11 @@ mod tests {
     fn every_path_reads_its_message_and_refuses_another() {
         for (path, right) in PATHS.into_iter().zip([
             r#"{"input": ["a"], "model": "m"}"#,
+            r#"{"inputs": ["a", {"text": "b"}], "labels": ["c"]}"#,
             r#"{"inputs": [[1, 2], [3]]}"#,
             r#"{"query": "a", "texts": ["b"]}"#,
             r#"{"inputs": {"source_sentence": "a", "sentences": ["b"]}}"#,
+            r#"{"inputs": [["a"], ["b"]]}"#,
             r#"{"inputs": "a"}"#,
             r#"{"ids": [1]}"#,
         ]) {

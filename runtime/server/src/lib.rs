@@ -29,7 +29,6 @@ mod readiness;
 mod receive;
 mod refusal;
 mod rest;
-mod rest_classify;
 mod secrets;
 mod serve;
 mod status;
@@ -44,8 +43,3 @@ pub use oip::{decode_body, decode_message};
 pub use serve::{Drained, Reload, Server};
 pub use telemetry::{FLUSH_LIMIT, Telemetry, TelemetryError};
 pub use transport::TlsError;
-
-/// Every API over HTTP.
-fn http_routes(engine: &wisp_engine::Engine) -> axum::Router {
-    rest::routes(engine.clone()).merge(rest_classify::routes(engine.clone()))
-}

@@ -27,9 +27,11 @@ use crate::Reload;
 
 pub use fuzzing::{decode_body, decode_message};
 pub(crate) use rest::routes;
+#[cfg(test)]
+pub(crate) use rest::table;
 
 /// The version of every deployment and model: what is configured under a name is the only one there.
-const VERSION: &str = "1";
+pub(crate) const VERSION: &str = "1";
 
 /// The protocol over an engine, whichever transport carries it.
 #[derive(Clone)]

@@ -1,7 +1,9 @@
-//! The REST interfaces of the HTTP listener: OpenAI's embeddings, and what clients of text-embeddings-inference call.
+//! The REST interfaces of the HTTP listener: OpenAI's embeddings, what clients of text-embeddings-inference call, and
+//! classification.
 
 mod body;
 mod caller;
+mod classify;
 mod dialect;
 mod inputs;
 mod openai;
@@ -40,9 +42,11 @@ fn table() -> Vec<(&'static str, MethodRouter<Rest>)> {
         ("/v1/embeddings", post(openai::embeddings)),
         ("/v1/models", get(openai::models)),
         ("/v1/models/{id}", get(openai::model)),
+        ("/v1/classify", post(classify::classify)),
         ("/embed", post(tei::embed)),
         ("/rerank", post(tei::rerank)),
         ("/similarity", post(tei::similarity)),
+        ("/predict", post(tei::predict)),
         ("/tokenize", post(tei::tokenize)),
         ("/decode", post(tei::decode)),
         ("/info", get(tei::info)),
@@ -58,9 +62,11 @@ pub(crate) fn read(path: &str, bytes: &[u8]) -> Option<Result<(), Refusal>> {
     }
     Some(match path {
         "/v1/embeddings" => of::<openai::EmbeddingsRequest>(bytes),
+        "/v1/classify" => of::<classify::ClassificationRequest>(bytes),
         "/embed" => of::<tei::EmbedRequest>(bytes),
         "/rerank" => of::<tei::RerankRequest>(bytes),
         "/similarity" => of::<tei::SimilarityRequest>(bytes),
+        "/predict" => of::<tei::PredictRequest>(bytes),
         "/tokenize" => of::<tei::TokenizeRequest>(bytes),
         "/decode" => of::<tei::DecodeRequest>(bytes),
         _ => return None,

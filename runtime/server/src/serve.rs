@@ -128,7 +128,7 @@ impl Server {
         let secrets = secrets::follow(engine.clone(), self.certificates.clone());
         let open_inference =
             OpenInference { engine: engine.clone(), reload: self.reload.clone(), draining: draining.clone() };
-        let routes = crate::http_routes(&engine).merge(oip::routes(open_inference.clone()));
+        let routes = crate::rest::routes(engine.clone()).merge(oip::routes(open_inference.clone()));
         let services = services(&engine)?.add_service(oip::service(open_inference));
         let front = Front::new(&engine, services.add_service(health_service), &closing);
         let front = front.with_cors(&self.cors_origins);

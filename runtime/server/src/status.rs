@@ -1,5 +1,8 @@
 //! From kinds of errors to the status of gRPC, and of HTTP: the service's only tables.
 
+use std::time::Duration;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::StatusCode;
 use serde::Serialize;
 use tonic::{Code, Status};
@@ -66,6 +69,14 @@ pub(crate) fn tei_status(kind: ErrorKind) -> (StatusCode, TeiErrorType) {
             (http_status(kind), TeiErrorType::Validation)
         }
     }
+}
+
+/// When trying again may help, for HTTP. OpenAI's clients read `retry-after-ms` first, because it has milliseconds.
+pub(crate) fn retry_headers(wait: Duration) -> HeaderMap {
+    // The standard header has whole seconds.
+    let seconds = HeaderValue::from(wait.as_secs_f64().ceil().max(1.0) as u64);
+    let milliseconds = HeaderValue::from((wait.as_secs_f64() * 1e3).ceil() as u64);
+    HeaderMap::from_iter([(RETRY_AFTER, seconds), (HeaderName::from_static("retry-after-ms"), milliseconds)])
 }
 
 /// An error as clients see it; `google.rpc.RetryInfo` says when trying again may help.

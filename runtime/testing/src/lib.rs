@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 use wisp_model_store::{Access, GoldenVectors, Home, Model, NoProgress, ONNX_RUNTIME, OPENVINO, Store};
 
 pub use browser::Browser;
-pub use python::{GRPC, OPENAI, PYTHON_PACKAGES, PythonPackages, SCHEMATHESIS, python};
+pub use python::{GRPC, KUBERNETES, OPENAI, PYTHON_PACKAGES, PythonPackages, SCHEMATHESIS, python};
 pub use registry::{Protection, RegistryServer};
-pub use tools::{GO_TOOLS, GoTool, ORAS, REGISTRY};
+pub use tools::{GO_TOOLS, GoTool, HELM, ORAS, REGISTRY};
 
 /// Name of the model that the tests run on.
 pub const MODEL: &str = "all-minilm-l6-v2";

@@ -30,8 +30,12 @@ pub const GRPC: PythonPackages = PythonPackages { name: "grpc", requirements: in
 pub const SCHEMATHESIS: PythonPackages =
     PythonPackages { name: "schemathesis", requirements: include_str!("../python/schemathesis.txt") };
 
+/// The schemas of Kubernetes, Apache-2.0.
+pub const KUBERNETES: PythonPackages =
+    PythonPackages { name: "kubernetes", requirements: include_str!("../python/kubernetes.txt") };
+
 /// All packages that tests use.
-pub const PYTHON_PACKAGES: [PythonPackages; 3] = [OPENAI, GRPC, SCHEMATHESIS];
+pub const PYTHON_PACKAGES: [PythonPackages; 4] = [OPENAI, GRPC, SCHEMATHESIS, KUBERNETES];
 
 impl PythonPackages {
     /// The folder of these packages below the folder of all tools, for a version of Python by its cache tag (`cpython-311`).

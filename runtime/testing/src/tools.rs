@@ -24,8 +24,11 @@ pub const REGISTRY: GoTool =
 /// A client of registries for artifacts of all kinds, Apache-2.0.
 pub const ORAS: GoTool = GoTool { name: "oras", package: "oras.land/oras/cmd/oras", version: "v1.3.6" };
 
+/// What renders and checks charts, Apache-2.0.
+pub const HELM: GoTool = GoTool { name: "helm", package: "helm.sh/helm/v3/cmd/helm", version: "v3.22.0" };
+
 /// Every Go program that tests use.
-pub const GO_TOOLS: [GoTool; 2] = [REGISTRY, ORAS];
+pub const GO_TOOLS: [GoTool; 3] = [REGISTRY, ORAS, HELM];
 
 impl GoTool {
     /// The folder of this version below the folder of all tools.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 use wisp_backends::Libraries;
 use wisp_core::{
-    Axis, Backend, BackendError, BackendId, Batch, DataType, FusedOutput, LoadRequest, ModelFormat, NamedTensor,
+    Axis, Backend, BackendError, BackendId, Batch, DataType, Device, FusedOutput, LoadRequest, ModelFormat, NamedTensor,
     PackedBatch, Pooling, Precision, Session, Signature, Tensor, TensorSpec,
 };
 
@@ -19,6 +19,8 @@ const TYPES: &str = "token_type_ids";
 
 pub(crate) struct Fixture {
     pub(crate) name: &'static str,
+    /// Where it is loaded.
+    pub(crate) device: Device,
     /// `model.safetensors`.
     pub(crate) file: PathBuf,
     /// `config.json`.
@@ -32,10 +34,15 @@ pub(crate) struct Fixture {
 pub(crate) struct ReferenceBatch(Value);
 
 impl Fixture {
+    /// Every fixture on every device that this build can use on this machine.
     pub(crate) fn all() -> Vec<Self> {
-        NAMES.into_iter().map(Self::read).collect()
+        let usable = backend().probe().devices.into_iter().filter(|found| found.missing.is_none());
+        let devices: Vec<_> = usable.map(|found| found.device).collect();
+        let on_devices = |name| devices.iter().map(move |&device| Self { device, ..Self::read(name) });
+        NAMES.into_iter().flat_map(on_devices).collect()
     }
 
+    /// A fixture on the processor.
     pub(crate) fn read(name: &'static str) -> Self {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/candle").join(name);
         let text = std::fs::read_to_string(folder.join("expected.json")).expect("a committed fixture");
@@ -60,7 +67,8 @@ impl Fixture {
         }
         let fused = |(name, pooling): (&str, _)| FusedOutput { name: name.to_owned(), pooling, is_normalized: false };
         let (file, architecture) = (folder.join("model.safetensors"), folder.join("config.json"));
-        Self { name, file, architecture, batches, signature, fused: POOLED.map(fused).to_vec() }
+        let device = Device::Cpu;
+        Self { name, device, file, architecture, batches, signature, fused: POOLED.map(fused).to_vec() }
     }
 
     /// Outputs with one vector a row.
@@ -83,6 +91,7 @@ impl Fixture {
         change: impl FnOnce(&mut LoadRequest<'a>),
     ) -> Result<Box<dyn Session>, BackendError> {
         let mut request = LoadRequest {
+            device: self.device,
             architecture: Some(&self.architecture),
             fused_outputs: &self.fused,
             ..LoadRequest::plain(self.name, &self.file, ModelFormat::Safetensors, &self.signature)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use wisp_model_export::calibration::Ranges;
-use wisp_model_export::{ExportRequest, export_bert, export_bert_int8, export_bert_int8_static};
+use wisp_model_export::{ExportRequest, export_bert, export_bert_f16, export_bert_int8, export_bert_int8_static};
 use wisp_model_store::Sha256Digest;
 
 use crate::output;
@@ -21,7 +21,7 @@ pub(crate) struct Export {
     /// The ONNX file to write.
     #[arg(long, env = "WISP_EXPORT_OUTPUT", value_name = "FILE")]
     output: PathBuf,
-    /// How projections are stored: f32, int8 (weights as bytes), or int8-static (multiplied as bytes, too).
+    /// How projections are stored: f32, f16 (for GPUs), int8 (weights as bytes), or int8-static (multiplied as bytes, too).
     #[arg(long, env = "WISP_EXPORT_FORM", default_value = "f32", value_name = "FORM")]
     form: Form,
     /// What `wisp models calibrate` wrote; for the form int8-static.
@@ -33,6 +33,7 @@ pub(crate) struct Export {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Form {
     F32,
+    F16,
     Int8,
     Int8Static,
 }
@@ -45,6 +46,7 @@ impl Export {
                 let text = std::fs::read(path).with_context(|| path.display().to_string())?;
                 export_bert_int8_static(&request, &Ranges::parse(&text, path)?)
             }
+            (Form::F16, _) => export_bert_f16(&request),
             (Form::Int8, _) => export_bert_int8(&request),
             (Form::F32 | Form::Int8Static, _) => export_bert(&request),
         }

@@ -57,7 +57,7 @@ impl Classifiers {
 fn post(address: &str, path: &str, body: &str) -> (u16, Value) {
     let mut stream = TcpStream::connect(address).expect("listens");
     let length = body.len();
-    write!(stream, "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")
+    write!(stream, "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")
         .expect("sends");
     // The answer may come before all of the body was read.
     let _ = stream.write_all(body.as_bytes());
@@ -245,7 +245,7 @@ async fn texts_and_photographs_are_classified_over_http() {
     assert_eq!((status, &answer["classifications"][0]["labels"][0]["label"]), (200, &"weather".into()), "{answer}");
 
     for (path, body, code, said) in [
-        ("/v1/classify", "{", 400, "the body cannot be read"),
+        ("/v1/classify", "{", 400, "the body is not JSON"),
         (
             "/v1/classify",
             r#"{"inputs": "a", "labels": ["a", "b"]}"#,
@@ -294,7 +294,7 @@ async fn clients_of_text_embeddings_inference_get_predictions() {
     let (status, answer) = post(&server.http, "/predict", batch);
     assert_eq!((status, &answer[0][0]["label"], &answer[1][0]["label"]), (200, &"weather".into(), &"money".into()));
     let (status, answer) = post(&server.http, "/predict", r#"{"inputs": ["a", "b"]}"#);
-    assert_eq!((status, &answer["error_type"]), (400, &"Validation".into()), "{answer}");
+    assert_eq!((status, &answer["error_type"]), (422, &"Validation".into()), "{answer}");
     server.stop_cleanly();
 }
 

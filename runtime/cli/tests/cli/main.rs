@@ -4,6 +4,7 @@ mod applications;
 mod artifacts;
 mod bench;
 mod browser;
+mod charts;
 mod classify;
 mod clients;
 mod collector;

@@ -40,7 +40,11 @@ fn reads_the_real_manifest() {
         (of(BackendId::Candle, Precision::F32), of(BackendId::Ort, Precision::Int8)),
         (Some("model.safetensors"), Some("model-int8-static.onnx"))
     );
-    assert_eq!(manifest.model_files().count(), 4);
+    assert_eq!(
+        (of(BackendId::Ort, Precision::F16), of(BackendId::OpenVino, Precision::F16)),
+        (Some("model-f16.onnx"), Some("model.onnx"))
+    );
+    assert_eq!(manifest.model_files().count(), 5);
 
     let mask = manifest.signature.input("attention_mask").expect("declared");
     assert_eq!((mask.data_type, &mask.shape[..]), (DataType::I64, &[Axis::Free, Axis::Free][..]));
@@ -103,7 +107,7 @@ fn finds_mistakes_of_syntax_and_type_at_their_place() {
         "exporter = \"bert-onnx\"",
         "exporter = \"gpt\"",
         "\"gpt\"",
-        "unknown variant `gpt`, expected one of `bert-onnx`, `bert-onnx-int8`, `bert-onnx-int8-static`",
+        "unknown variant `gpt`, expected one of `bert-onnx`, `bert-onnx-f16`, `bert-onnx-int8`, `bert-onnx-int8-static`",
     );
     refuses("pooling = \"mean\"", "pooling = \"max\"", "\"max\"", "unknown variant `max`");
     refuses("\"Apache-2.0\"\n", "\"Apache-2.0\"\nlicense = \"MIT\"\n", "license = \"MIT\"", "duplicate key");

@@ -1,6 +1,8 @@
 //! Unpacks, fetches and derives what is missing of a model, alone in its cache folder.
 
-use wisp_model_export::{ExportError, ExportRequest, export_bert, export_bert_int8, export_bert_int8_static};
+use wisp_model_export::{
+    ExportError, ExportRequest, export_bert, export_bert_f16, export_bert_int8, export_bert_int8_static,
+};
 
 use super::{Store, locate};
 use crate::fetch::{self, Context, Wanted};
@@ -188,6 +190,7 @@ fn derive(
 fn export(model: &Model, recipe: &Derived, request: &ExportRequest<'_>) -> Result<(), ExportError> {
     match recipe.exporter {
         Exporter::BertOnnx => export_bert(request),
+        Exporter::BertOnnxF16 => export_bert_f16(request),
         Exporter::BertOnnxInt8 => export_bert_int8(request),
         Exporter::BertOnnxInt8Static => export_bert_int8_static(request, &model.ranges(recipe)?),
     }

@@ -1,7 +1,7 @@
 //! Why a request of the protocol is not answered, for both of its transports.
 
 use axum::response::{IntoResponse, Response};
-use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, StatusCode};
 use tonic::{Code, Status};
 use wisp_core::{ErrorKind, Kinded};
@@ -97,9 +97,7 @@ impl IntoResponse for OipError {
         if let Self::Engine(error) = &self
             && let Some(wait) = error.retry_after()
         {
-            // The header has whole seconds.
-            let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            response.headers_mut().extend(status::retry_headers(wait));
         }
         response
     }

@@ -6,9 +6,9 @@ mod infer;
 
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -25,8 +25,13 @@ use body::read_body;
 pub(crate) use body::read;
 
 /// A model in a path, and perhaps its version.
-#[derive(Deserialize)]
 pub(crate) struct Named {
+    model: String,
+    version: String,
+}
+
+#[derive(Deserialize)]
+struct PathParts {
     model: String,
     #[serde(default)]
     version: String,
@@ -55,23 +60,47 @@ struct ChangeRequest {
 
 type Answered<T> = Result<Json<T>, OipError>;
 
-/// The routes, all below `/v2`.
-pub(crate) fn routes(service: OpenInference) -> Router {
-    let mut router = Router::new()
-        .route("/v2", get(server))
-        .route("/v2/health/live", get(|| async { Json(json!({ "live": true })) }))
-        .route("/v2/health/ready", get(server_ready))
-        .route("/v2/repository/index", post(index))
-        .route("/v2/repository/models/{model}/load", post(load))
-        .route("/v2/repository/models/{model}/unload", post(unload));
+/// Every route, all below `/v2`.
+pub(crate) fn table() -> Vec<(String, MethodRouter<OpenInference>)> {
+    let mut table = vec![
+        ("/v2".to_owned(), get(server)),
+        ("/v2/health/live".to_owned(), get(|| async { Json(json!({ "live": true })) })),
+        ("/v2/health/ready".to_owned(), get(server_ready)),
+        ("/v2/repository/index".to_owned(), post(index)),
+        ("/v2/repository/models/{model}/load".to_owned(), post(load)),
+        ("/v2/repository/models/{model}/unload".to_owned(), post(unload)),
+    ];
     for model in ["/v2/models/{model}", "/v2/models/{model}/versions/{version}"] {
-        router = router
-            .route(model, get(model_metadata))
-            .route(&format!("{model}/ready"), get(model_ready))
-            .route(&format!("{model}/config"), get(model_config))
-            .route(&format!("{model}/infer"), post(infer::infer));
+        table.extend([
+            (model.to_owned(), get(model_metadata)),
+            (format!("{model}/ready"), get(model_ready)),
+            (format!("{model}/config"), get(model_config)),
+            (format!("{model}/infer"), post(infer::infer)),
+        ]);
     }
-    router.with_state(service)
+    table
+}
+
+/// The routes over the service.
+pub(crate) fn routes(service: OpenInference) -> Router {
+    let routes = table().into_iter().fold(Router::new(), |router, (path, method)| router.route(&path, method));
+    routes.method_not_allowed_fallback(wrong_method).with_state(service)
+}
+
+/// A path that exists, asked with a method that it does not take; what it takes stands in `Allow`.
+async fn wrong_method(method: Method, uri: Uri) -> Response {
+    let message = format!("{} does not take {method}; the header `allow` says what it takes", uri.path());
+    (StatusCode::METHOD_NOT_ALLOWED, Json(json!({ "error": message }))).into_response()
+}
+
+impl FromRequestParts<OpenInference> for Named {
+    type Rejection = OipError;
+
+    async fn from_request_parts(parts: &mut Parts, service: &OpenInference) -> Result<Self, OipError> {
+        let named = Path::<PathParts>::from_request_parts(parts, service).await;
+        let Path(PathParts { model, version }) = named.map_err(|rejection| OipError::Body(rejection.body_text()))?;
+        Ok(Self { model, version })
+    }
 }
 
 impl FromRequestParts<OpenInference> for Known {
@@ -101,7 +130,7 @@ async fn server_ready(State(service): State<OpenInference>) -> impl IntoResponse
     (status_of_readiness(ready), Json(json!({ "ready": ready })))
 }
 
-async fn model_ready(State(service): State<OpenInference>, Path(named): Path<Named>) -> impl IntoResponse {
+async fn model_ready(State(service): State<OpenInference>, named: Named) -> impl IntoResponse {
     let ready = metadata::is_model_ready(&service, &named.model, &named.version);
     (status_of_readiness(ready), Json(json!({ "name": named.model, "ready": ready })))
 }
@@ -110,12 +139,12 @@ fn status_of_readiness(is_ready: bool) -> StatusCode {
     if is_ready { StatusCode::OK } else { StatusCode::BAD_REQUEST }
 }
 
-async fn model_metadata(State(engine): State<Engine>, _: Known, Path(named): Path<Named>) -> Answered<Value> {
+async fn model_metadata(State(engine): State<Engine>, _: Known, named: Named) -> Answered<Value> {
     let endpoint = find(&engine, &named.model, &named.version)?;
     Ok(Json(described::metadata(&metadata::model(&endpoint))))
 }
 
-async fn model_config(State(engine): State<Engine>, _: Known, Path(named): Path<Named>) -> Answered<Value> {
+async fn model_config(State(engine): State<Engine>, _: Known, named: Named) -> Answered<Value> {
     let endpoint = find(&engine, &named.model, &named.version)?;
     Ok(Json(described::config(&metadata::config(&endpoint))))
 }
@@ -137,7 +166,7 @@ async fn index(
 async fn load(
     State(service): State<OpenInference>,
     Administrator(by): Administrator,
-    Path(named): Path<Named>,
+    named: Named,
     headers: HeaderMap,
     body: Result<Upload, NotReceived>,
 ) -> Answered<Value> {
@@ -149,7 +178,7 @@ async fn load(
 async fn unload(
     State(service): State<OpenInference>,
     Administrator(by): Administrator,
-    Path(named): Path<Named>,
+    named: Named,
     headers: HeaderMap,
     body: Result<Upload, NotReceived>,
 ) -> Answered<Value> {

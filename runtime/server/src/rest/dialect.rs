@@ -1,4 +1,5 @@
-//! The two ways in which refusals are told: OpenAI's error object, and that of text-embeddings-inference.
+//! The two ways in which refusals are told: OpenAI's error object, which Wisp's own messages have as well, and that of
+//! text-embeddings-inference.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -6,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 use wisp_core::Kinded;
-use wisp_engine::{EngineError, Method};
+use wisp_engine::{ClassifyError, EngineError, Method};
 
 use super::refusal::Refusal;
 use crate::status::{TeiErrorType, http_status, tei_status};
@@ -25,6 +26,9 @@ pub(super) enum OpenAi {}
 
 /// That of text-embeddings-inference.
 pub(super) enum Tei {}
+
+/// That of the messages of `wisp.v1` as JSON.
+pub(super) enum Native {}
 
 /// The body of a refusal as OpenAI's clients read it.
 #[derive(Serialize, ToSchema)]
@@ -58,37 +62,26 @@ impl Dialect for OpenAi {
     const METHOD: Method = Method::Openai;
 
     fn response(refusal: &Refusal) -> Response {
-        let status = match refusal {
-            Refusal::Engine(error) => http_status(error.kind()),
-            Refusal::Value { .. } => StatusCode::BAD_REQUEST,
-            other => transport_status(other),
-        };
-        let (param, code) = match refusal {
-            Refusal::Identity(_) => (None, Some("invalid_api_key")),
-            Refusal::Value { place, .. } => (place.clone(), None),
-            Refusal::Engine(EngineError::UnknownDeployment { .. } | EngineError::AmbiguousDeployment { .. }) => {
-                (Some("model".to_owned()), Some("model_not_found"))
-            }
-            _ if status == StatusCode::TOO_MANY_REQUESTS => (None, Some("rate_limit_exceeded")),
-            _ => (None, None),
-        };
-        let kind = match status {
-            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
-            status if status.is_client_error() => "invalid_request_error",
-            _ => "server_error",
-        };
-        let details = OpenAiErrorDetails { message: refusal.to_string(), kind, param, code };
-        (status, refusal.headers(), Json(OpenAiError { error: details })).into_response()
+        error_object(refusal, "model")
     }
 }
 
+impl Dialect for Native {
+    const METHOD: Method = Method::Classify;
+
+    fn response(refusal: &Refusal) -> Response {
+        error_object(refusal, "deployment")
+    }
+}
 impl Dialect for Tei {
     const METHOD: Method = Method::Tei;
 
     fn response(refusal: &Refusal) -> Response {
         let (status, error_type) = match refusal {
             // A batch of nothing has a word of its own there.
-            Refusal::Engine(EngineError::NoTexts) => (StatusCode::BAD_REQUEST, TeiErrorType::Empty),
+            Refusal::Engine(EngineError::NoTexts | EngineError::Classify(ClassifyError::NoInputs)) => {
+                (StatusCode::BAD_REQUEST, TeiErrorType::Empty)
+            }
             Refusal::Engine(error) => tei_status(error.kind()),
             Refusal::Value { .. } => (StatusCode::UNPROCESSABLE_ENTITY, TeiErrorType::Validation),
             Refusal::Unhealthy(_) => (transport_status(refusal), TeiErrorType::Unhealthy),
@@ -96,6 +89,31 @@ impl Dialect for Tei {
         };
         (status, refusal.headers(), Json(TeiError { error: refusal.to_string(), error_type })).into_response()
     }
+}
+
+/// OpenAI's error object; `deployment` is the field that names the deployment.
+fn error_object(refusal: &Refusal, deployment: &str) -> Response {
+    let status = match refusal {
+        Refusal::Engine(error) => http_status(error.kind()),
+        Refusal::Value { .. } => StatusCode::BAD_REQUEST,
+        other => transport_status(other),
+    };
+    let (param, code) = match refusal {
+        Refusal::Identity(_) => (None, Some("invalid_api_key")),
+        Refusal::Value { place, .. } => (place.clone(), None),
+        Refusal::Engine(EngineError::UnknownDeployment { .. } | EngineError::AmbiguousDeployment { .. }) => {
+            (Some(deployment.to_owned()), Some("model_not_found"))
+        }
+        _ if status == StatusCode::TOO_MANY_REQUESTS => (None, Some("rate_limit_exceeded")),
+        _ => (None, None),
+    };
+    let kind = match status {
+        StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+        status if status.is_client_error() => "invalid_request_error",
+        _ => "server_error",
+    };
+    let details = OpenAiErrorDetails { message: refusal.to_string(), kind, param, code };
+    (status, refusal.headers(), Json(OpenAiError { error: details })).into_response()
 }
 
 /// The status of what is wrong with a request before it is understood: both protocols leave these to HTTP.

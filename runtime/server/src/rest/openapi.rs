@@ -1,15 +1,17 @@
 //! The OpenAPI document of the REST interfaces: every route, every status, and the bounds of this server.
 
+mod open_inference;
 mod operations;
+mod parts;
 pub(super) mod schema;
 
 use utoipa::openapi::schema::Components;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, License, OpenApi, OpenApiBuilder};
 use utoipa::{PartialSchema, ToSchema};
-use wisp_engine::Engine;
+use wisp_engine::{DeploymentInfo, Engine, GuestKind};
 
-use super::{dialect, openai, tei};
+use super::{classify, dialect, openai, tei};
 
 /// What bounds requests to a server; constraints in the document.
 #[derive(Clone, Debug)]
@@ -18,8 +20,18 @@ pub(super) struct Bounds {
     pub(super) texts: usize,
     /// Bytes of one text.
     pub(super) text_bytes: usize,
+    /// Labels of one request.
+    pub(super) labels: usize,
+    /// Bytes of a label, of what it means, and of a template.
+    pub(super) label_bytes: usize,
+    /// Bytes of an image file.
+    pub(super) image_bytes: usize,
     /// Deployments that embed.
     pub(super) deployments: Vec<String>,
+    /// Deployments that classify.
+    pub(super) classifiers: Vec<String>,
+    /// Deployments and models that take tensors.
+    pub(super) endpoints: Vec<String>,
     /// Names of the prompts that any of them knows.
     pub(super) prompts: Vec<String>,
     /// Longest vector of any of them.
@@ -36,10 +48,18 @@ impl Bounds {
         let mut prompts: Vec<_> = models().flat_map(|model| model.prompts.iter().cloned()).collect();
         prompts.sort_unstable();
         prompts.dedup();
+        let classifies = |found: &DeploymentInfo| found.kind == GuestKind::Classifier;
+        let classifiers = engine.deployments().into_iter().filter(classifies).map(|found| found.name).collect();
+        let limits = engine.limits();
         Self {
-            texts: engine.limits().texts,
-            text_bytes: engine.limits().text_bytes,
+            texts: limits.texts,
+            text_bytes: limits.text_bytes,
+            labels: limits.labels,
+            label_bytes: limits.label_bytes,
+            image_bytes: limits.image_bytes,
             deployments: embedders.iter().map(|embedder| embedder.deployment.clone()).collect(),
+            classifiers,
+            endpoints: engine.endpoints().iter().map(|endpoint| endpoint.name.clone()).collect(),
             prompts,
             dimensions: models().filter_map(|model| model.dimensions).max(),
             vocabulary: models().map(|model| model.vocabulary).min(),
@@ -53,8 +73,8 @@ pub(super) fn document(bounds: &Bounds) -> OpenApi {
         .title("Wisp")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "Embeddings by sandboxed WebAssembly guests: the APIs of OpenAI and of text-embeddings-inference. Requests carry \
-             `authorization: Bearer TOKEN` where the server has tenants.",
+            "Embeddings and classification by sandboxed WebAssembly guests: Wisp's own API, and those of OpenAI, of \
+             text-embeddings-inference and of the Open Inference Protocol. Requests carry `authorization: Bearer TOKEN` where the server has tenants.",
         ))
         .license(Some(License::new("Apache-2.0")))
         .build();
@@ -68,10 +88,14 @@ fn components(bounds: &Bounds) -> Components {
     add::<openai::ModelList>(&mut components);
     add::<openai::ModelObject>(&mut components);
     add::<dialect::OpenAiError>(&mut components);
+    add::<classify::ClassificationRequest>(&mut components);
+    add::<classify::ClassificationResponse<'_>>(&mut components);
     add::<tei::EmbedRequest>(&mut components);
     add::<tei::RerankRequest>(&mut components);
     add::<tei::Rank>(&mut components);
     add::<tei::SimilarityRequest>(&mut components);
+    add::<tei::PredictRequest>(&mut components);
+    add::<tei::Predictions>(&mut components);
     add::<tei::TokenizeRequest>(&mut components);
     add::<tei::SimpleToken>(&mut components);
     add::<tei::DecodeRequest>(&mut components);
@@ -79,8 +103,9 @@ fn components(bounds: &Bounds) -> Components {
     add::<dialect::TeiError>(&mut components);
     // What messages refer to by name alone, with the bounds of this server.
     components.schemas.extend(schema::bounded(bounds));
+    components.schemas.extend(open_inference::schemas(bounds));
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-    components.add_security_scheme(operations::TOKEN, SecurityScheme::Http(bearer));
+    components.add_security_scheme(parts::TOKEN, SecurityScheme::Http(bearer));
     components
 }
 

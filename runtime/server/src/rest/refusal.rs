@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use axum::http::HeaderValue;
-use axum::http::header::{HeaderMap, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{HeaderMap, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use wisp_engine::EngineError;
 
 use super::dialect::Dialect;
-
-/// What OpenAI's clients read before `retry-after`, because it has milliseconds.
-const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+use crate::status::retry_headers;
 
 /// Why a request is not answered.
 #[derive(Debug)]
@@ -64,9 +62,7 @@ impl Refusal {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(wait) = self.retry_after() {
-            // The standard header has whole seconds.
-            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs_f64().ceil().max(1.0) as u64));
-            headers.insert(RETRY_AFTER_MS, HeaderValue::from((wait.as_secs_f64() * 1e3).ceil() as u64));
+            headers.extend(retry_headers(wait));
         }
         headers
     }

@@ -1,6 +1,6 @@
 //! `POST /v2/models/MODEL/infer`.
 
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -42,7 +42,7 @@ impl FromRequestParts<OpenInference> for Admissible {
 pub(crate) async fn infer(
     State(engine): State<Engine>,
     Admissible(who): Admissible,
-    Path(named): Path<Named>,
+    named: Named,
     headers: HeaderMap,
     body: Result<Upload, NotReceived>,
 ) -> Result<Response, OipError> {

@@ -1,19 +1,14 @@
 //! Each route in the document: what goes in, what comes out, and every status.
 
 use utoipa::ToSchema;
-use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, Paths};
-use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
-use utoipa::openapi::security::SecurityRequirement;
-use utoipa::openapi::{ArrayBuilder, Content, Ref, RefOr, Required, Response, ResponseBuilder};
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterIn, Paths};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{Ref, Required, Response, ResponseBuilder};
 
-use super::schema;
+use super::parts::{answer, body, header, list, operation, parameter, reference, refusals};
+use super::{open_inference, schema};
 use crate::rest::dialect::{OpenAiError, TeiError};
-use crate::rest::{openai, tei};
-
-/// The name of the bearer token among the security schemes.
-pub(super) const TOKEN: &str = "token";
+use crate::rest::{classify, openai, tei};
 
 /// Statuses of every request that has a body, whatever it asks for.
 const BODY_STATUSES: &[(&str, &str)] = &[
@@ -47,32 +42,36 @@ pub(super) fn paths() -> Paths {
     add("/v1/embeddings", HttpMethod::Post, embeddings());
     add("/v1/models", HttpMethod::Get, models());
     add("/v1/models/{id}", HttpMethod::Get, model());
+    add("/v1/classify", HttpMethod::Post, classify());
     add("/embed", HttpMethod::Post, embed());
     add("/rerank", HttpMethod::Post, rerank());
     add("/similarity", HttpMethod::Post, similarity());
+    add("/predict", HttpMethod::Post, predict());
     add("/tokenize", HttpMethod::Post, tokenize());
     add("/decode", HttpMethod::Post, decode());
     add("/info", HttpMethod::Get, info());
     add("/health", HttpMethod::Get, health());
     add("/openapi.json", HttpMethod::Get, document());
+    open_inference::add_paths(&mut paths);
     paths
 }
 
 fn embeddings() -> OperationBuilder {
     let answer = timed(answer("The vectors.", reference::<openai::EmbeddingsResponse>()));
     let operation = operation("openai", "embeddings", "Embed texts or token ids, as OpenAI's API does.");
-    let operation = body::<openai::EmbeddingsRequest>(operation).response("200", answer.build());
-    let operation = refusals::<OpenAiError>(operation, BODY_STATUSES);
-    refusals::<OpenAiError>(
-        operation,
-        &[("500", "The guest or the backend failed."), ("501", "The model does not do this.")],
-    )
+    object_body::<openai::EmbeddingsRequest>(operation).response("200", answer.build())
+}
+
+fn classify() -> OperationBuilder {
+    let answer = answer("The labels of each input.", reference::<classify::ClassificationResponse<'_>>());
+    let operation = operation("wisp", "classify", "Give labels to texts or images.");
+    object_body::<classify::ClassificationRequest>(operation).response("200", answer.build())
 }
 
 fn models() -> OperationBuilder {
     let operation = operation("openai", "models", "The deployments that embed.");
     let operation = operation.response("200", answer("The list.", reference::<openai::ModelList>()).build());
-    refusals::<OpenAiError>(operation, &[])
+    openai_refusals(operation, &[])
 }
 
 fn model() -> OperationBuilder {
@@ -80,7 +79,7 @@ fn model() -> OperationBuilder {
     let operation = operation("openai", "model", "A deployment that embeds.").parameter(id);
     let operation = operation.response("200", answer("The deployment.", reference::<openai::ModelObject>()).build());
     let statuses = [("400", "The name is not UTF-8."), ("404", "There is no such deployment.")];
-    refusals::<OpenAiError>(operation, &statuses)
+    openai_refusals(operation, &statuses)
 }
 
 fn embed() -> OperationBuilder {
@@ -101,6 +100,12 @@ fn similarity() -> OperationBuilder {
     let answer = timed(answer("The cosine of each sentence.", list(number)));
     let operation = operation("text-embeddings-inference", "similarity", "Compare sentences with a sentence.");
     tei_body::<tei::SimilarityRequest>(operation).response("200", answer.build())
+}
+
+fn predict() -> OperationBuilder {
+    let answer = answer("The labels of the text, or of each text of a batch.", reference::<tei::Predictions>());
+    let operation = operation("text-embeddings-inference", "predict", "Give labels to texts.");
+    tei_body::<tei::PredictRequest>(operation).response("200", answer.build())
 }
 
 fn tokenize() -> OperationBuilder {
@@ -127,7 +132,7 @@ fn info() -> OperationBuilder {
         ("422", "There are several deployments; name one."),
         ("424", "The deployment has no model with a tokenizer."),
     ];
-    refusals::<TeiError>(operation, &statuses)
+    tei_refusals(operation, &statuses)
 }
 
 fn health() -> OperationBuilder {
@@ -142,68 +147,34 @@ fn document() -> OperationBuilder {
     operation.response("200", answer("OpenAPI 3.1.", ObjectBuilder::new().schema_type(Type::Object).build()).build())
 }
 
-/// An operation that may be called with a token or without; one that nobody has is refused.
-fn operation(tag: &str, id: &str, summary: &str) -> OperationBuilder {
-    let with_token = SecurityRequirement::new(TOKEN, std::iter::empty::<String>());
-    let operation = OperationBuilder::new().tag(tag).operation_id(Some(id)).summary(Some(summary));
-    operation.securities(Some([SecurityRequirement::default(), with_token]))
+/// A body whose refusals have OpenAI's error object.
+fn object_body<T: ToSchema>(operation: OperationBuilder) -> OperationBuilder {
+    let operation = openai_refusals(json_body::<T>(operation), BODY_STATUSES);
+    let statuses = [("500", "The guest or the backend failed."), ("501", "The model or the guest does not do this.")];
+    openai_refusals(operation, &statuses)
 }
 
 fn tei_body<T: ToSchema>(operation: OperationBuilder) -> OperationBuilder {
-    let operation = refusals::<TeiError>(body::<T>(operation), BODY_STATUSES);
+    let operation = tei_refusals(json_body::<T>(operation), BODY_STATUSES);
     let statuses = [
         ("422", "A value of the body cannot be meant."),
         ("424", "The guest or the backend failed, or the model does not do this."),
     ];
-    refusals::<TeiError>(operation, &statuses)
+    tei_refusals(operation, &statuses)
 }
 
-fn body<T: ToSchema>(operation: OperationBuilder) -> OperationBuilder {
-    let content = Content::new(Some(reference::<T>()));
-    let body = RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True)).build();
-    operation.request_body(Some(body))
+fn json_body<T: ToSchema>(operation: OperationBuilder) -> OperationBuilder {
+    body(operation, &T::name(), Required::True)
 }
 
-fn parameter(name: &str, place: ParameterIn, required: Required, schema: Ref) -> Parameter {
-    ParameterBuilder::new().name(name).parameter_in(place).required(required).schema(Some(schema)).build()
+fn openai_refusals(operation: OperationBuilder, statuses: &[(&str, &str)]) -> OperationBuilder {
+    refusals(operation, &OpenAiError::name(), statuses)
 }
 
-/// These statuses, and those of whoever may not ask.
-fn refusals<E: ToSchema>(operation: OperationBuilder, statuses: &[(&str, &str)]) -> OperationBuilder {
-    let everywhere =
-        [("401", "Nobody has the token, or one is needed."), ("403", "The tenant may not use what is deployed.")];
-    everywhere.iter().chain(statuses).fold(operation, |operation, (status, description)| {
-        let mut response = answer(description, reference::<E>());
-        for (name, description, belongs) in [
-            ("www-authenticate", "`Bearer`.", *status == "401"),
-            ("retry-after", "Seconds, rounded up.", *status == "429"),
-            ("retry-after-ms", "Milliseconds, rounded up.", *status == "429"),
-        ] {
-            if belongs {
-                response = header(response, name, description);
-            }
-        }
-        operation.response(*status, response.build())
-    })
+fn tei_refusals(operation: OperationBuilder, statuses: &[(&str, &str)]) -> OperationBuilder {
+    refusals(operation, &TeiError::name(), statuses)
 }
 
 fn timed(response: ResponseBuilder) -> ResponseBuilder {
     TIMING_HEADERS.iter().fold(response, |response, (name, description)| header(response, name, description))
-}
-
-fn header(response: ResponseBuilder, name: &str, description: &str) -> ResponseBuilder {
-    let text = ObjectBuilder::new().schema_type(Type::String).build();
-    response.header(name, HeaderBuilder::new().schema(Some(Schema::from(text))).description(Some(description)).build())
-}
-
-fn answer(description: &str, schema: impl Into<RefOr<Schema>>) -> ResponseBuilder {
-    ResponseBuilder::new().description(description).content("application/json", Content::new(Some(schema)))
-}
-
-fn reference<T: ToSchema>() -> RefOr<Schema> {
-    RefOr::Ref(Ref::from_schema_name(T::name()))
-}
-
-fn list(item: impl Into<RefOr<Schema>>) -> RefOr<Schema> {
-    RefOr::T(ArrayBuilder::new().items(item.into()).build().into())
 }

@@ -1,0 +1,120 @@
+//! Puts a bundle onto a node.
+
+use std::path::{Path, PathBuf};
+
+use crate::bundle::{self, Bundle};
+use crate::containerd::{self, Form, Handler, Place, edit};
+use crate::{Daemon, Node, NodeError, files};
+
+/// The shim's own options, beside the installations.
+const OPTIONS: &str = "/opt/wisp/shim.toml";
+/// What was there before, for whoever wants to see it.
+pub(crate) const BACKUP: &str = "/opt/wisp/containerd-config.before";
+
+/// What an installation did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// The version that new pods get.
+    pub version: String,
+    /// The one that they got before.
+    pub former: Option<String>,
+    /// Whether files were copied.
+    pub has_copied: bool,
+    /// Where the handler stands.
+    pub place: Place,
+    /// Whether containerd was restarted, because its configuration changed.
+    pub has_restarted: bool,
+}
+
+/// Copies a bundle, gives it to new pods, and lets containerd know of it. Older versions stay, for the pods that run on them.
+///
+/// # Errors
+/// [`NodeError`]. New pods have the former version then, and containerd its former configuration.
+pub fn install(
+    node: &Node,
+    bundle: &Bundle,
+    config: Option<&Path>,
+    systemd_cgroup: Option<bool>,
+    daemon: &dyn Daemon,
+) -> Result<Installed, NodeError> {
+    // First what can be refused without having changed anything.
+    let place = containerd::find(node, config)?;
+    let handler = handler(node, &place, systemd_cgroup)?;
+    let path = node.path(&place.file);
+    let before = files::read(&path)?;
+    let after = edit::with(&path, before.as_deref(), &place.form, &handler)?;
+
+    let has_copied = bundle.copy_to(node)?;
+    let former = bundle::current(node);
+    let options = format!("SystemdCgroup = {}\n", handler.systemd_cgroup);
+    files::replace(&node.path(OPTIONS), options.as_bytes())?;
+    bundle::switch(node, bundle.version())?;
+    let has_restarted = before.as_deref() != Some(after.as_str());
+    if has_restarted && let Err(error) = change(node, &place, before.as_deref(), &after, daemon) {
+        back_to(node, former.as_deref())?;
+        return Err(error);
+    }
+    Ok(Installed { version: bundle.version().to_owned(), former, has_copied, place, has_restarted })
+}
+
+/// Puts another configuration into force, or leaves the former there.
+pub(crate) fn change(
+    node: &Node,
+    place: &Place,
+    before: Option<&str>,
+    after: &str,
+    daemon: &dyn Daemon,
+) -> Result<(), NodeError> {
+    let path = node.path(&place.file);
+    if place.form == Form::InPlace {
+        check(&path, after, daemon)?;
+    }
+    if let Some(before) = before {
+        files::replace(&node.path(BACKUP), before.as_bytes())?;
+    }
+    files::replace(&path, after.as_bytes())?;
+    daemon.restart(place.unit).map_err(|reason| {
+        let outcome = match put_back(&path, before).map_err(|error| error.to_string()) {
+            Ok(()) => daemon.restart(place.unit),
+            Err(error) => Err(error),
+        };
+        let outcome = match outcome {
+            Ok(()) => "and containerd runs with it".to_owned(),
+            Err(error) => format!("but containerd does not run: {error}"),
+        };
+        NodeError::RolledBack { reason, outcome }
+    })
+}
+
+/// Lets containerd look at a text before it is in place.
+fn check(path: &Path, text: &str, daemon: &dyn Daemon) -> Result<(), NodeError> {
+    let folder = tempfile::tempdir().map_err(NodeError::io("create a folder in", Path::new("/tmp")))?;
+    let draft = folder.path().join("config.toml");
+    files::replace(&draft, text.as_bytes())?;
+    daemon.check(&draft).map_err(|reason| NodeError::Refused { path: path.to_owned(), reason })
+}
+
+fn put_back(path: &Path, before: Option<&str>) -> Result<(), NodeError> {
+    match before {
+        Some(text) => files::replace(path, text.as_bytes()),
+        None => files::remove(path),
+    }
+}
+
+fn back_to(node: &Node, former: Option<&str>) -> Result<(), NodeError> {
+    match former {
+        Some(version) => bundle::switch(node, version),
+        None => bundle::unlink(node),
+    }
+}
+
+fn handler(node: &Node, place: &Place, systemd_cgroup: Option<bool>) -> Result<Handler, NodeError> {
+    let systemd_cgroup = match systemd_cgroup {
+        Some(systemd_cgroup) => systemd_cgroup,
+        None => {
+            let path = node.path(&place.in_force);
+            files::read(&path)?.map_or(Ok(false), |text| edit::has_systemd_cgroups(&path, &text))?
+        }
+    };
+    Ok(Handler { version: place.version, shim: bundle::shim(), options: PathBuf::from(OPTIONS), systemd_cgroup })
+}
