@@ -96,7 +96,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- $_ := set $config "tenants" $tenants -}}
 {{- end -}}
-{{- include "wisp.toml" (dict "value" (mergeOverwrite $config (deepCopy $module.config))) -}}
+{{- include "wisp.toml" (dict "value" (mergeOverwrite $config (deepCopy $module.config))) | trimPrefix "\n" -}}
 {{- end -}}
 
 {{/* A map as TOML: values of a table before its tables, keys sorted. Helm's own toToml writes whole numbers as floats. */}}
@@ -109,7 +109,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- $quoted := ternary $key ($key | quote) (regexMatch "^[A-Za-z0-9_-]+$" $key) -}}
 {{- if kindIs "map" $value -}}
 {{- $inner := ternary (printf "%s.%s" $path $quoted) $quoted (ne $path "") -}}
-{{- $tables = printf "%s\n[%s]\n%s" $tables $inner (include "wisp.toml" (dict "value" $value "path" $inner)) -}}
+{{- $text := include "wisp.toml" (dict "value" $value "path" $inner) -}}
+{{- $header := ternary "" (printf "\n[%s]\n" $inner) (hasPrefix "\n" $text) -}}
+{{- $tables = printf "%s%s%s" $tables $header $text -}}
 {{- else if not (kindIs "invalid" $value) -}}
 {{- $plain = printf "%s%s = %s\n" $plain $quoted (include "wisp.tomlValue" $value) -}}
 {{- end -}}

@@ -8,12 +8,19 @@ use wisp_core::{BackendId, Batch, Device, ErrorKind, Kinded, PackedBatch, Precis
 
 /// Rounding of `f32` over two layers.
 const F32_TOLERANCE: f32 = 1e-5;
-/// Hidden states are about 1 and so are logits; a bf16 weight has 8 bits of mantissa, an f16 weight 11. A GPU computes in f16 as well.
+/// Hidden states are about 1 and so are logits; a bf16 weight has 8 bits of mantissa, an f16 weight 11.
 const BF16_TOLERANCE: f32 = 5e-2;
-const F16_TOLERANCE: f32 = 1e-2;
+const F16_TOLERANCE: f32 = 5e-3;
 
-const PRECISIONS: [(Precision, f32); 3] =
-    [(Precision::F32, F32_TOLERANCE), (Precision::Bf16, BF16_TOLERANCE), (Precision::F16, F16_TOLERANCE)];
+/// How far from the reference a value may be. On the CPU small precisions are a way to hold weights, a GPU computes in them as well.
+fn tolerance(precision: Precision, device: Device) -> f32 {
+    let of_arithmetic = if device == Device::Cpu { 1.0 } else { 2.0 };
+    match precision {
+        Precision::Bf16 => BF16_TOLERANCE * of_arithmetic,
+        Precision::F16 => F16_TOLERANCE * of_arithmetic,
+        _ => F32_TOLERANCE,
+    }
+}
 
 fn run(session: &mut dyn Session, batch: &Batch) -> Vec<wisp_core::NamedTensor> {
     session.run(batch).unwrap_or_else(|error| panic!("{error}"))
@@ -23,7 +30,7 @@ fn run(session: &mut dyn Session, batch: &Batch) -> Vec<wisp_core::NamedTensor> 
 fn every_architecture_and_head_gives_what_the_reference_gives() {
     for fixture in Fixture::all() {
         let batch = &fixture.batches["right"];
-        for (precision, tolerance) in PRECISIONS {
+        for precision in [Precision::F32, Precision::Bf16, Precision::F16] {
             let mut session = fixture.load(precision).unwrap_or_else(|error| panic!("{}: {error}", fixture.name));
             assert_eq!(session.info().precision, precision);
             let outputs = run(session.as_mut(), &batch.padded());
@@ -34,7 +41,8 @@ fn every_architecture_and_head_gives_what_the_reference_gives() {
                     (expected, actual) = (batch.kept(&expected), batch.kept(&actual));
                 }
                 let error = difference(&actual, &expected);
-                assert!(error <= tolerance, "{} on {} in {precision}: {} is {error} off", fixture.name, fixture.device, tensor.name);
+                let most = tolerance(precision, fixture.device);
+                assert!(error <= most, "{} on {} in {precision}: {} is {error} off", fixture.name, fixture.device, tensor.name);
             }
         }
     }

@@ -6,7 +6,7 @@ mod known;
 use std::path::{Path, PathBuf};
 
 pub use edit::{Form, Handler};
-pub use known::{Distribution, find};
+pub use known::{find, program};
 
 /// A file that decides what handlers containerd has.
 #[derive(Clone, Debug, PartialEq, Eq)]

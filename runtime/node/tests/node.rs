@@ -153,7 +153,7 @@ fn every_distribution_gets_the_handler_where_it_reads_it_and_loses_it_without_a_
         let fake = Fake::with(&files);
         let before = fake.snapshot();
         let installed = fake.install("0.1.0").unwrap_or_else(|error| panic!("{file}: {error}"));
-        assert_eq!(installed.place.file, Path::new(file));
+        assert_eq!(installed.place.file, Path::new("/").join(file));
         assert_eq!((installed.place.version, &**fake.restarts.borrow().last().expect("one")), (version, unit), "{file}");
         let text = fake.text(file).expect("was written");
         let plugin = if version == 3 { "io.containerd.cri.v1.runtime" } else { "io.containerd.grpc.v1.cri" };

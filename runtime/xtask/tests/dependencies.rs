@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wisp-registry", &["wisp-core", "wisp-model-store"]),
     ("wisp-host", &["wisp-core", "wisp-scheduler"]),
     ("wisp-nn-adapter", &["wisp-core", "wisp-scheduler"]),
+    ("wisp-node", &[]),
     (
         "wisp-engine",
         &["wisp-core", "wisp-backends", "wisp-host", "wisp-model-export", "wisp-model-store", "wisp-scheduler"],
@@ -30,6 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "wisp-engine",
             "wisp-model-export",
             "wisp-model-store",
+            "wisp-node",
             "wisp-registry",
             "wisp-server",
         ],

@@ -7,6 +7,9 @@ use wisp_testing::{HELM, KUBERNETES};
 
 use crate::support;
 
+/// The version that is rendered for: helm built from source believes in an old one.
+const KUBERNETES_VERSION: &str = "1.34.0";
+
 /// Set to 1, a test writes what is rendered in place of what it expects.
 const UPDATE_VARIABLE: &str = "WISP_UPDATE_GOLDEN";
 
@@ -37,7 +40,8 @@ impl Helm {
     /// What is rendered of a chart with these values, as a release `demo` in the namespace `inference`.
     fn render(&self, chart: &str, values: &Path) -> String {
         let values = values.display().to_string();
-        let output = self.run(&["template", "demo", chart, "--namespace", "inference", "--values", &values]);
+        let version = ["--kube-version", KUBERNETES_VERSION];
+        let output = self.run(&[&["template", "demo", chart, "--namespace", "inference", "--values", &values], &version[..]].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("UTF-8")
     }
@@ -46,7 +50,8 @@ impl Helm {
     fn refusal(&self, chart: &str, values: &str) -> String {
         let file = self.home.path().join("values.yaml");
         std::fs::write(&file, values).expect("written");
-        let output = self.run(&["template", "demo", chart, "--values", &file.display().to_string()]);
+        let file = file.display().to_string();
+        let output = self.run(&["template", "demo", chart, "--values", &file, "--kube-version", KUBERNETES_VERSION]);
         assert!(!output.status.success(), "{values} is taken");
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
@@ -59,6 +64,9 @@ fn renderings() -> Vec<(&'static str, PathBuf, &'static str)> {
         ("wisp", values("wisp", "minimal"), ""),
         // A model in a folder of the node.
         ("wisp", values("wisp", "full"), "demo-wisp-npu"),
+        ("wisp", values("wisp", "dashboard"), ""),
+        // Whoever changes the node's own files is the node's root.
+        ("wisp-node", values("wisp-node", "full"), "demo-wisp-node"),
     ]
 }
 
@@ -78,6 +86,9 @@ fn what_is_rendered_is_as_expected_and_the_same_each_time() {
     for (chart, values, _) in renderings() {
         let rendered = helm.render(chart, &values);
         assert_eq!(helm.render(chart, &values), rendered, "a second rendering differs");
+        if values.ends_with("dashboard.yaml") {
+            continue;
+        }
         let golden = values.with_extension("rendered.yaml");
         if std::env::var(UPDATE_VARIABLE).is_ok_and(|value| value == "1") {
             std::fs::write(&golden, &rendered).expect("written");
@@ -121,17 +132,25 @@ fn a_misspelt_field_of_kubernetes_would_be_found() {
 #[test]
 fn every_configuration_that_is_rendered_can_be_read() {
     let Some(helm) = Helm::get("every_configuration_that_is_rendered_can_be_read") else { return };
+    // What is mounted in a pod lies here: the model that is built in, a certificate, a token.
+    let mounted = helm.home.path().join("etc");
+    for (name, text) in mounts() {
+        let file = mounted.join(name);
+        std::fs::create_dir_all(file.parent().expect("in a folder")).expect("created");
+        std::fs::write(file, text).expect("written");
+    }
     let mut read = 0;
     for (chart, values, _) in renderings() {
         for text in configurations(&helm.render(chart, &values)) {
+            let text = text.replace("\"/models/", "\"").replace("/etc/wisp", &mounted.display().to_string());
             let file = helm.home.path().join("wisp.toml");
             std::fs::write(&file, &text).expect("written");
-            let output = support::wisp(&["config", "check", &file.display().to_string()]);
+            let output = support::wisp().args(["config", "check"]).arg(&file).output().expect("it starts");
             assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
             read += 1;
         }
     }
-    assert_eq!(read, 6, "one a module");
+    assert_eq!(read, 7, "one a module");
 }
 
 #[test]
@@ -148,7 +167,7 @@ fn wrong_values_are_refused_by_their_name() {
         ("modules: { a: { models: { m: { claim: x } } } }", "modules.a.image is missing"),
         ("modules: { a: { image: x } }", "modules.a.models is empty"),
         ("modules: { a: { image: x, models: { m: {} } } }", "modules.a.models.m must have one of image, claim and hostPath"),
-        ("modules: { a: { image: x, models: { m: { claim: x, image: y } } } }", "it has 2"),
+        ("modules: { a: { image: x, models: { m: { claim: x, image: z } } } }", "it has 2"),
         ("modules: { a: { mode: container, models: { m: { claim: x } } } }", "engine.image is missing"),
         (
             "{ engine: { image: x }, modules: { a: { mode: container, models: { m: { claim: x } } } } }",
@@ -162,6 +181,15 @@ fn wrong_values_are_refused_by_their_name() {
         let refusal = helm.refusal("wisp", values);
         assert!(refusal.contains(said), "{values}: {refusal}");
     }
+    for (values, said) in [
+        ("imag: x", "imag"),
+        ("{}", "image is missing"),
+        ("{ image: x, installer: { systemdCgroup: maybe } }", "systemdCgroup"),
+        ("{ image: x, runtimeClass: { name: Wisp } }", "runtimeClass"),
+    ] {
+        let refusal = helm.refusal("wisp-node", values);
+        assert!(refusal.contains(said), "{values}: {refusal}");
+    }
 }
 
 /// Whether a program that is fed this ended well, and what it printed.
@@ -171,6 +199,18 @@ fn fed(command: &mut Command, input: &str) -> (bool, String) {
     let output = command.stdin(file.reopen().expect("is there")).output().expect("it starts");
     let told = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&told).into_owned())
+}
+
+/// Names and texts of what secrets put into a pod.
+fn mounts() -> [(&'static str, String); 4] {
+    let issued = rcgen::generate_simple_self_signed(["embedder.example".to_owned()]).expect("a certificate");
+    let certificate = issued.cert.pem();
+    [
+        ("tls/tls.crt", certificate.clone()),
+        ("tls/ca.crt", certificate),
+        ("tls/tls.key", issued.signing_key.serialize_pem()),
+        ("tenants/search/token", "a-token-of-more-than-thirty-two-characters".to_owned()),
+    ]
 }
 
 /// The texts of every `wisp.toml` in a rendering.

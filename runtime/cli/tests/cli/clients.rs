@@ -111,12 +111,13 @@ const SCHEMATHESIS_RULES: &str = r#"
 
     [[operations]]
     include-path = "/v1/classify"
-    checks.positive_data_acceptance.enabled = false
+    checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 413, 501]
     checks.not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", 501]
 
     [[operations]]
     include-path-regex = "^/v2/.*"
-    checks.positive_data_acceptance.enabled = false
+    checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 403, 413, 501]
+    checks.negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 413, 501]
     checks.not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", 501]
 "#;
 

@@ -8,9 +8,9 @@ use crate::{Node, NodeError, files};
 
 /// How a distribution of Kubernetes keeps its containerd.
 #[derive(Debug)]
-pub struct Distribution {
+struct Distribution {
     /// Its name.
-    pub name: &'static str,
+    name: &'static str,
     /// A folder that only its nodes have.
     folder: &'static str,
     /// Units of systemd, of which one is on a node.
@@ -181,7 +181,8 @@ fn refuse_immutable(node: &Node) -> Result<(), NodeError> {
 }
 
 /// The node's containerd, as this process reaches it.
-pub(crate) fn program(node: &Node) -> Option<PathBuf> {
+#[must_use]
+pub fn program(node: &Node) -> Option<PathBuf> {
     PROGRAMS.iter().map(|program| node.path(program)).find(|program| program.is_file())
 }
 
