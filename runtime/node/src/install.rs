@@ -50,35 +50,32 @@ pub fn install(
     files::replace(&node.path(OPTIONS), options.as_bytes())?;
     bundle::switch(node, bundle.version())?;
     let has_restarted = before.as_deref() != Some(after.as_str());
-    if has_restarted && let Err(error) = change(node, &place, before.as_deref(), &after, daemon) {
+    if has_restarted && let Err(error) = change(node, &place, before.as_deref(), Some(&after), daemon) {
         back_to(node, former.as_deref())?;
         return Err(error);
     }
     Ok(Installed { version: bundle.version().to_owned(), former, has_copied, place, has_restarted })
 }
 
-/// Puts another configuration into force, or leaves the former there.
+/// Puts another text in place of a file, or none, and lets containerd read it; or leaves the former there.
 pub(crate) fn change(
     node: &Node,
     place: &Place,
     before: Option<&str>,
-    after: &str,
+    after: Option<&str>,
     daemon: &dyn Daemon,
 ) -> Result<(), NodeError> {
     let path = node.path(&place.file);
-    if place.form == Form::InPlace {
+    if let (Form::InPlace, Some(after)) = (&place.form, after) {
         check(&path, after, daemon)?;
     }
     if let Some(before) = before {
         files::replace(&node.path(BACKUP), before.as_bytes())?;
     }
-    files::replace(&path, after.as_bytes())?;
+    put(&path, after)?;
     daemon.restart(place.unit).map_err(|reason| {
-        let outcome = match put_back(&path, before).map_err(|error| error.to_string()) {
-            Ok(()) => daemon.restart(place.unit),
-            Err(error) => Err(error),
-        };
-        let outcome = match outcome {
+        let back = put(&path, before).map_err(|error| error.to_string()).and_then(|()| daemon.restart(place.unit));
+        let outcome = match back {
             Ok(()) => "and containerd runs with it".to_owned(),
             Err(error) => format!("but containerd does not run: {error}"),
         };
@@ -94,8 +91,9 @@ fn check(path: &Path, text: &str, daemon: &dyn Daemon) -> Result<(), NodeError> 
     daemon.check(&draft).map_err(|reason| NodeError::Refused { path: path.to_owned(), reason })
 }
 
-fn put_back(path: &Path, before: Option<&str>) -> Result<(), NodeError> {
-    match before {
+/// Writes a file, or removes it.
+fn put(path: &Path, text: Option<&str>) -> Result<(), NodeError> {
+    match text {
         Some(text) => files::replace(path, text.as_bytes()),
         None => files::remove(path),
     }

@@ -29,17 +29,8 @@ pub fn uninstall(node: &Node, config: Option<&std::path::Path>, daemon: &dyn Dae
     if let Some(place) = place {
         let path = node.path(&place.file);
         if let Some(before) = files::read(&path)?.filter(|text| edit::has_block(text)) {
-            match edit::cleaned(&before, &place.form) {
-                Some(after) => change(node, &place, Some(&before), &after, daemon)?,
-                None => {
-                    files::remove(&path)?;
-                    if let Err(reason) = daemon.restart(place.unit) {
-                        files::replace(&path, before.as_bytes())?;
-                        let outcome = "as is what it had before".to_owned();
-                        return Err(NodeError::RolledBack { reason, outcome });
-                    }
-                }
-            }
+            let after = edit::cleaned(&before, &place.form);
+            change(node, &place, Some(&before), after.as_deref(), daemon)?;
             done.has_restarted = true;
         }
     }

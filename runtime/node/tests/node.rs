@@ -214,6 +214,23 @@ fn a_containerd_that_does_not_come_up_gets_its_former_configuration_back() {
 }
 
 #[test]
+fn what_cannot_be_taken_out_stays_with_all_of_it() {
+    for files in [vec![(CONFIG, KUBEADM)], vec![("etc/k0s/containerd.d/readme", "")]] {
+        let fake = Fake::with(&files);
+        fake.install("0.1.0").expect("is new");
+        let before = fake.snapshot();
+        fake.failing_restarts.set(1);
+        let error = uninstall(&fake.node(), None, &fake).expect_err("does not come up").to_string();
+        assert!(error.contains("and containerd runs with it"), "{error}");
+        let mut after = fake.snapshot();
+        after.retain(|path, _| !path.ends_with("containerd-config.before"));
+        assert!(after.iter().all(|(path, content)| before.get(path) == Some(content)), "nothing else changed");
+        assert_eq!(status(&fake.node(), None).expect("can be read").problem, None);
+        uninstall(&fake.node(), None, &fake).expect("comes up");
+    }
+}
+
+#[test]
 fn an_interrupted_installation_is_finished_by_the_next() {
     let fake = Fake::with(&[(CONFIG, DEBIAN), ("opt/wisp/.partial-0.1.0/bin/wisp", "ha"), ("opt/wisp/0.0.9/bin/wisp", "x")]);
     let found = status(&fake.node(), None).expect("can be read");

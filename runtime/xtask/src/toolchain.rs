@@ -182,12 +182,17 @@ fn add_targets_by_rustup(step: &Step) -> Result<()> {
     Ok(())
 }
 
+/// What the compiler calls the platform that it runs on and builds for.
+pub(crate) fn host_platform() -> Result<String> {
+    let about = capture(rustc().arg("-vV"))?;
+    let host = about.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
+    Ok(host.to_owned())
+}
+
 /// Folders with the linkers that come with the host's Rust toolchain; none when the linkers are on the `PATH` anyway.
 fn linker_folders() -> Result<Vec<PathBuf>> {
     let sysroot = capture(rustc().args(["--print", "sysroot"]))?;
-    let about = capture(rustc().arg("-vV"))?;
-    let host = about.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
-    let tools = Path::new(sysroot.trim()).join("lib/rustlib").join(host).join("bin");
+    let tools = Path::new(sysroot.trim()).join("lib/rustlib").join(host_platform()?).join("bin");
     if tools.join(COMPONENT_LINKER).is_file() {
         return Ok(vec![tools.join("gcc-ld"), tools]);
     }

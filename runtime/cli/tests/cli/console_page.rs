@@ -65,7 +65,7 @@ impl Load {
 async fn the_page_shows_what_is_served_and_moves_while_requests_run() {
     let Some((server, page)) = open("the_page_shows_what_is_served_and_moves") else { return };
     let model = page.text(".model");
-    for shown in [wisp_testing::MODEL, "Golden vectors", "cosine 0.9", "Shared batches", "in service"] {
+    for shown in [wisp_testing::MODEL, "Golden vectors", "the lowest of 64 cases", "Shared batches", "in service"] {
         assert!(model.contains(shown), "no `{shown}` in {model}");
     }
     let deployment = page.text("[data-deployment=embedder]");

@@ -24,6 +24,7 @@ mod inference;
 mod libraries;
 mod logs;
 mod models;
+mod node;
 mod observability;
 mod oip;
 mod pod;

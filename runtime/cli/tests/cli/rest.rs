@@ -327,7 +327,8 @@ fn the_document_has_every_method_that_is_answered_and_no_other() {
     let paths = document["paths"].as_object().expect("paths").clone();
     assert!(paths.len() >= 11, "{}", paths.len());
     for (path, item) in paths {
-        let url = format!("http://{}{}", server.http, path.replace("{id}", "embedder"));
+        let named = path.replace("{id}", "embedder").replace("{model}", "embedder").replace("{version}", "1");
+        let url = format!("http://{}{named}", server.http);
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH"] {
             let request = ureq::http::Request::builder().method(method).uri(&url).body(()).expect("a request");
             let answer = answer(agent().run(request).expect("answers"));

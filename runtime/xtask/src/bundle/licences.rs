@@ -8,6 +8,7 @@ use cargo_metadata::MetadataCommand;
 
 use super::contents::Contents;
 use crate::process::capture;
+use crate::toolchain::host_platform;
 
 /// The part that licences are.
 pub(super) const PART: &str = "licences";
@@ -54,10 +55,12 @@ fn installed(package: &str) -> Option<(String, PathBuf)> {
     copyright.is_file().then_some((version, copyright))
 }
 
-/// Name, version and licence of every crate that these programs may be linked from.
+/// Name, version and licence of every crate that these programs may be linked from on this platform. Those of others were perhaps
+/// never downloaded.
 fn crate_list(repository: &Path, programs: &[&str]) -> Result<String> {
     let mut command = MetadataCommand::new();
-    command.manifest_path(repository.join("Cargo.toml")).other_options(["--offline".to_owned()]);
+    let options = ["--offline", "--filter-platform", &host_platform()?].map(str::to_owned);
+    command.manifest_path(repository.join("Cargo.toml")).other_options(options);
     let metadata = command.exec().context("cargo cannot describe the workspace")?;
     let resolve = metadata.resolve.as_ref().context("cargo resolves the workspace")?;
     let name = |id: &cargo_metadata::PackageId| metadata.packages.iter().find(|package| &package.id == id);
