@@ -42,7 +42,13 @@ fn every_architecture_and_head_gives_what_the_reference_gives() {
                 }
                 let error = difference(&actual, &expected);
                 let most = tolerance(precision, fixture.device);
-                assert!(error <= most, "{} on {} in {precision}: {} is {error} off", fixture.name, fixture.device, tensor.name);
+                assert!(
+                    error <= most,
+                    "{} on {} in {precision}: {} is {error} off",
+                    fixture.name,
+                    fixture.device,
+                    tensor.name
+                );
             }
         }
     }

@@ -224,7 +224,9 @@ fn copy(from: &Path, to: &Path, mode: u32) -> Result<String, NodeError> {
 /// Whether a folder can be called so, and not be taken for anything else.
 fn is_name(version: &str) -> bool {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "._+-".contains(character);
-    version.starts_with(|first: char| first.is_ascii_alphanumeric()) && version != CURRENT && version.chars().all(is_plain)
+    version.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && version != CURRENT
+        && version.chars().all(is_plain)
 }
 
 fn stays_inside(path: &Path) -> bool {

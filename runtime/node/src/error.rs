@@ -24,7 +24,9 @@ pub enum NodeError {
         reason: String,
     },
     /// Another bundle of this version is there.
-    #[error("version {version} is installed already, with other content ({there}, not {new}); give the new one another version")]
+    #[error(
+        "version {version} is installed already, with other content ({there}, not {new}); give the new one another version"
+    )]
     OtherContent {
         /// The version.
         version: String,
@@ -69,7 +71,9 @@ pub enum NodeError {
         reason: String,
     },
     /// Containerd did not come up, and has its former configuration again.
-    #[error("containerd did not come up with the new configuration: {reason}; the former one is in place again, {outcome}")]
+    #[error(
+        "containerd did not come up with the new configuration: {reason}; the former one is in place again, {outcome}"
+    )]
     RolledBack {
         /// What it says.
         reason: String,

@@ -29,8 +29,7 @@ pub struct Status {
 /// # Errors
 /// [`NodeError::Io`].
 pub fn status(node: &Node, config: Option<&Path>) -> Result<Status, NodeError> {
-    let versions: Vec<_> =
-        bundle::installed(node)?.iter().map(|bundle| bundle.version().to_owned()).collect();
+    let versions: Vec<_> = bundle::installed(node)?.iter().map(|bundle| bundle.version().to_owned()).collect();
     let current = bundle::current(node);
     let mut status =
         Status { versions, current, distribution: None, config: None, is_configured: false, problem: None };
@@ -55,7 +54,9 @@ fn missing(status: &Status, is_whole: bool) -> String {
     match (&status.current, status.is_configured) {
         (None, false) => "Wisp is not installed; `wisp node install` does it".to_owned(),
         (Some(current), _) if !is_whole => format!("version {current} is not whole; `wisp node install` completes it"),
-        (None, true) => "containerd has the handler, and no version is there for it; `wisp node install` brings one".to_owned(),
+        (None, true) => {
+            "containerd has the handler, and no version is there for it; `wisp node install` brings one".to_owned()
+        }
         (Some(_), _) => "containerd does not have the handler; `wisp node install` writes it".to_owned(),
     }
 }

@@ -154,7 +154,11 @@ fn every_distribution_gets_the_handler_where_it_reads_it_and_loses_it_without_a_
         let before = fake.snapshot();
         let installed = fake.install("0.1.0").unwrap_or_else(|error| panic!("{file}: {error}"));
         assert_eq!(installed.place.file, Path::new("/").join(file));
-        assert_eq!((installed.place.version, &**fake.restarts.borrow().last().expect("one")), (version, unit), "{file}");
+        assert_eq!(
+            (installed.place.version, &**fake.restarts.borrow().last().expect("one")),
+            (version, unit),
+            "{file}"
+        );
         let text = fake.text(file).expect("was written");
         let plugin = if version == 3 { "io.containerd.cri.v1.runtime" } else { "io.containerd.grpc.v1.cri" };
         assert!(text.contains(&format!("[plugins.\"{plugin}\".containerd.runtimes.wisp]")), "{text}");
@@ -176,7 +180,10 @@ fn an_upgrade_changes_a_link_and_no_running_containerd() {
     let newer = fake.install("0.2.0").expect("is newer");
     assert_eq!((newer.former.as_deref(), newer.has_copied, newer.has_restarted), (Some("0.1.0"), true, false));
     let found = status(&fake.node(), None).expect("can be read");
-    assert_eq!((found.versions, found.current.as_deref()), (vec!["0.1.0".to_owned(), "0.2.0".to_owned()], Some("0.2.0")));
+    assert_eq!(
+        (found.versions, found.current.as_deref()),
+        (vec!["0.1.0".to_owned(), "0.2.0".to_owned()], Some("0.2.0"))
+    );
     // And back: pods of the newer one go on.
     let older = fake.install("0.1.0").expect("is there");
     assert_eq!((older.former.as_deref(), older.has_copied, fake.restarts()), (Some("0.2.0"), false, 1));
@@ -206,7 +213,10 @@ fn a_containerd_that_does_not_come_up_gets_its_former_configuration_back() {
         let error = fake.install("0.1.0").expect_err("does not come up");
         assert!(matches!(error, NodeError::RolledBack { .. }), "{error}");
         assert!(error.to_string().contains(said) && error.to_string().contains("CRI plugin"), "{error}");
-        assert_eq!((fake.text(CONFIG).as_deref(), fake.restarts()), (files[0].1.starts_with("dis").then_some(KUBEADM), 2));
+        assert_eq!(
+            (fake.text(CONFIG).as_deref(), fake.restarts()),
+            (files[0].1.starts_with("dis").then_some(KUBEADM), 2)
+        );
         assert!(fake.text("etc/k0s/containerd.d/wisp.toml").is_none());
         let found = status(&fake.node(), None).expect("can be read");
         assert_eq!((found.current, found.is_configured), (None, false));
@@ -232,7 +242,8 @@ fn what_cannot_be_taken_out_stays_with_all_of_it() {
 
 #[test]
 fn an_interrupted_installation_is_finished_by_the_next() {
-    let fake = Fake::with(&[(CONFIG, DEBIAN), ("opt/wisp/.partial-0.1.0/bin/wisp", "ha"), ("opt/wisp/0.0.9/bin/wisp", "x")]);
+    let fake =
+        Fake::with(&[(CONFIG, DEBIAN), ("opt/wisp/.partial-0.1.0/bin/wisp", "ha"), ("opt/wisp/0.0.9/bin/wisp", "x")]);
     let found = status(&fake.node(), None).expect("can be read");
     assert!(found.versions.is_empty(), "half a version is none: {found:?}");
     fake.install("0.1.0").expect("goes on");
@@ -276,7 +287,10 @@ fn what_cannot_be_changed_says_what_to_do() {
         (vec![(CONFIG, "version = 4\n")], "`version = 4` is not known"),
         (vec![(CONFIG, "version = \n")], "it is no TOML"),
         (vec![(CONFIG, include_str!("nodes/docker.toml"))], "`disabled_plugins` names `cri`"),
-        (vec![("etc/os-release", "NAME=Talos\nID=talos\n"), (CONFIG, DEBIAN)], "Talos does not let its files be changed"),
+        (
+            vec![("etc/os-release", "NAME=Talos\nID=talos\n"), (CONFIG, DEBIAN)],
+            "Talos does not let its files be changed",
+        ),
         (vec![("etc/os-release", "ID=bottlerocket\n")], "mode container"),
     ] {
         let fake = Fake::with(&files);

@@ -95,7 +95,9 @@ impl Encoder<'_> {
         let name = "embeddings.word_embeddings.weight";
         match self.form {
             MatrixForm::Int8Static(_) => WordTable::Bytes(self.graph.quantized_table(name, &stored)),
-            MatrixForm::F32 | MatrixForm::F16 | MatrixForm::Int8 => WordTable::Whole(self.matrix_value(name, stored, false)),
+            MatrixForm::F32 | MatrixForm::F16 | MatrixForm::Int8 => {
+                WordTable::Whole(self.matrix_value(name, stored, false))
+            }
         }
     }
 

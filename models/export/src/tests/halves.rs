@@ -26,7 +26,10 @@ fn everything_but_the_mask_is_f16_up_to_the_last_hidden_state_and_what_goes_in_a
     assert_eq!((&graph.input, &graph.output), (&plain.input, &plain.output));
     let single = ElementType::F32.code();
     let floats: Vec<_> = graph.initializer.iter().filter(|tensor| tensor.data_type == single).collect();
-    assert!(floats.iter().all(|tensor| ["pooling.", "mask."].iter().any(|place| tensor.name.starts_with(place))), "{floats:?}");
+    assert!(
+        floats.iter().all(|tensor| ["pooling.", "mask."].iter().any(|place| tensor.name.starts_with(place))),
+        "{floats:?}"
+    );
     let cast = graph.node.iter().find(|node| node.name == "last_hidden_state").expect("is an output");
     assert_eq!((cast.op_type.as_str(), cast.attribute[0].i), ("Cast", Some(i64::from(single))));
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 use wisp_backends::Libraries;
 use wisp_core::{
-    Axis, Backend, BackendError, BackendId, Batch, DataType, Device, FusedOutput, LoadRequest, ModelFormat, NamedTensor,
-    PackedBatch, Pooling, Precision, Session, Signature, Tensor, TensorSpec,
+    Axis, Backend, BackendError, BackendId, Batch, DataType, Device, FusedOutput, LoadRequest, ModelFormat,
+    NamedTensor, PackedBatch, Pooling, Precision, Session, Signature, Tensor, TensorSpec,
 };
 
 const NAMES: [&str; 6] =

@@ -12,6 +12,9 @@ use wisp_node::{Daemon, Node, containerd};
 /// What stands for not starting it again.
 const NONE: &str = "none";
 
+/// The namespaces that systemd is in.
+const NAMESPACES_OF_THE_FIRST: [&str; 8] = ["--target", "1", "--mount", "--uts", "--ipc", "--net", "--pid", "--"];
+
 /// How long containerd may take until the CRI answers.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(200);
@@ -62,7 +65,7 @@ impl Containerd {
             None => {
                 // The node's first process is visible to pods with hostPID; its namespaces have its systemd.
                 command = Command::new("nsenter");
-                command.args(["--target", "1", "--mount", "--uts", "--ipc", "--net", "--pid", "--", "systemctl", "restart", unit]);
+                command.args(NAMESPACES_OF_THE_FIRST).args(["systemctl", "restart", unit]);
             }
         }
         command

@@ -126,7 +126,10 @@ impl Where {
 
 fn show(status: &Status) -> Result<()> {
     let or_none = |value: Option<&str>| value.unwrap_or("none").to_owned();
-    output::line(format_args!("versions:   {}", or_none(Some(&*status.versions.join(", ")).filter(|names| !names.is_empty()))))?;
+    output::line(format_args!(
+        "versions:   {}",
+        or_none(Some(&*status.versions.join(", ")).filter(|names| !names.is_empty()))
+    ))?;
     output::line(format_args!("new pods:   {}", or_none(status.current.as_deref())))?;
     output::line(format_args!("containerd: {}", or_none(status.distribution)))?;
     let written = if status.is_configured { "has the handler" } else { "lacks the handler" };

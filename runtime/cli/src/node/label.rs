@@ -15,7 +15,8 @@ const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// Gives the node its labels, or takes them away.
 pub(super) fn set(node: &str, version: Option<&str>) -> Result<()> {
-    let address = address().context("the cluster cannot be reached from here: label the node yourself, or run this in a pod")?;
+    let address =
+        address().context("the cluster cannot be reached from here: label the node yourself, or run this in a pod")?;
     let read = |name: &str| {
         let path = Path::new(ACCOUNT).join(name);
         std::fs::read_to_string(&path).with_context(|| path.display().to_string())

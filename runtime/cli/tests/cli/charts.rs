@@ -41,7 +41,9 @@ impl Helm {
     fn render(&self, chart: &str, values: &Path) -> String {
         let values = values.display().to_string();
         let version = ["--kube-version", KUBERNETES_VERSION];
-        let output = self.run(&[&["template", "demo", chart, "--namespace", "inference", "--values", &values], &version[..]].concat());
+        let output = self.run(
+            &[&["template", "demo", chart, "--namespace", "inference", "--values", &values], &version[..]].concat(),
+        );
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("UTF-8")
     }
@@ -166,7 +168,10 @@ fn wrong_values_are_refused_by_their_name() {
         ("modules: { a: { image: x, models: { m: { hostPath: models } } } }", "hostPath"),
         ("modules: { a: { models: { m: { claim: x } } } }", "modules.a.image is missing"),
         ("modules: { a: { image: x } }", "modules.a.models is empty"),
-        ("modules: { a: { image: x, models: { m: {} } } }", "modules.a.models.m must have one of image, claim and hostPath"),
+        (
+            "modules: { a: { image: x, models: { m: {} } } }",
+            "modules.a.models.m must have one of image, claim and hostPath",
+        ),
         ("modules: { a: { image: x, models: { m: { claim: x, image: z } } } }", "it has 2"),
         ("modules: { a: { mode: container, models: { m: { claim: x } } } }", "engine.image is missing"),
         (

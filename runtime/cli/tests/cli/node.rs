@@ -24,7 +24,8 @@ impl Node {
         write("bundle/bin/containerd-shim-wisp-v1", "");
         // The digest of nothing.
         let sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        let shim = format!(r#"{{"path": "bin/containerd-shim-wisp-v1", "bytes": 0, "sha256": "{sha256}", "mode": "755"}}"#);
+        let shim =
+            format!(r#"{{"path": "bin/containerd-shim-wisp-v1", "bytes": 0, "sha256": "{sha256}", "mode": "755"}}"#);
         write("bundle/bundle.json", &format!(r#"{{"version": "7.0.0", "digest": "sha256:x", "files": [{shim}]}}"#));
         Self { folder }
     }
@@ -59,7 +60,11 @@ fn a_node_is_installed_looked_at_and_left_as_it_was() {
 
     let installed = node.run("install", &["--restart", "none"]);
     assert!(installed.status.success() && told(&installed).contains("must be restarted"), "{}", told(&installed));
-    assert!(node.config().starts_with(CONFIG) && node.config().contains("containerd.runtimes.wisp]"), "{}", node.config());
+    assert!(
+        node.config().starts_with(CONFIG) && node.config().contains("containerd.runtimes.wisp]"),
+        "{}",
+        node.config()
+    );
     assert!(Path::new(&node.path("root/opt/wisp/current/bin/containerd-shim-wisp-v1")).exists());
     let status = node.run("status", &["--format", "json"]);
     let shown: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");

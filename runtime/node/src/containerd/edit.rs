@@ -93,13 +93,17 @@ pub(crate) fn with(path: &Path, text: Option<&str>, form: &Form, handler: &Handl
         Form::InPlace => {
             let kept = text.map_or_else(|| format!("version = {}\n", handler.version), without);
             if look(&parse(path, &kept)?, &handler.keys()).is_some() {
-                let reason = "it has a handler `wisp` that stands outside of the marks; take that out, and this one is written";
+                let reason =
+                    "it has a handler `wisp` that stands outside of the marks; take that out, and this one is written";
                 return Err(NodeError::config(path, reason));
             }
             let changed = joined(&kept, &block);
             // Handlers that are written as an inline table cannot be added to from outside.
             parse(path, &changed).map_err(|error| {
-                NodeError::config(path, format!("a handler cannot be added to it ({error}); write its handlers as tables"))
+                NodeError::config(
+                    path,
+                    format!("a handler cannot be added to it ({error}); write its handlers as tables"),
+                )
             })?;
             Ok(changed)
         }
@@ -165,7 +169,9 @@ impl Handler {
 }
 
 fn parse(path: &Path, text: &str) -> Result<Table, NodeError> {
-    text.parse().map_err(|error: toml::de::Error| NodeError::config(path, format!("it is no TOML: {}", error.to_string().trim())))
+    text.parse().map_err(|error: toml::de::Error| {
+        NodeError::config(path, format!("it is no TOML: {}", error.to_string().trim()))
+    })
 }
 
 fn look<'t>(table: &'t Table, keys: &[&str]) -> Option<&'t toml::Value> {
@@ -194,7 +200,9 @@ mod tests {
 
     #[test]
     fn what_is_added_is_taken_out_again_byte_for_byte() {
-        for text in ["version = 2\n[grpc]\n  address = \"/x\" # mine\n", "version = 2\n\n\n", "version = 2\nroot = \"/r\""] {
+        for text in
+            ["version = 2\n[grpc]\n  address = \"/x\" # mine\n", "version = 2\n\n\n", "version = 2\nroot = \"/r\""]
+        {
             let changed = with(Path::new("c"), Some(text), &Form::InPlace, &handler(2)).expect("is valid");
             assert!(has_block(&changed) && changed.starts_with(text));
             let again = with(Path::new("c"), Some(&changed), &Form::InPlace, &handler(2)).expect("is valid");
@@ -220,7 +228,8 @@ mod tests {
         let inline = "version = 2\nplugins = { \"io.containerd.grpc.v1.cri\" = { containerd = { runtimes = {} } } }\n";
         let error = with(Path::new("c"), Some(inline), &Form::InPlace, &handler(2)).expect_err("is closed").to_string();
         assert!(error.contains("write its handlers as tables"), "{error}");
-        let by_hand = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.wisp]\nruntime_type = \"x\"\n";
+        let by_hand =
+            "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.wisp]\nruntime_type = \"x\"\n";
         let error = with(Path::new("c"), Some(by_hand), &Form::InPlace, &handler(2)).expect_err("is there").to_string();
         assert!(error.contains("outside of the marks"), "{error}");
     }

@@ -96,9 +96,7 @@ pub fn find(node: &Node, named: Option<&Path>) -> Result<Place, NodeError> {
         (_, Some(file)) => plain(node, file),
         // Debian's package has no configuration at all; the program is enough.
         (None, None) if program(node).is_some() => plain(node, Path::new("/etc/containerd/config.toml")),
-        (None, None) => {
-            Err(NodeError::NoContainerd { root: node.path("/"), searched: PROGRAMS.join(", ") })
-        }
+        (None, None) => Err(NodeError::NoContainerd { root: node.path("/"), searched: PROGRAMS.join(", ") }),
     }
 }
 
@@ -190,8 +188,9 @@ pub fn program(node: &Node) -> Option<PathBuf> {
 fn generation(node: &Node) -> Option<u8> {
     let output = Command::new(program(node)?).arg("--version").output().ok()?;
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
-    let version = told.split_whitespace().map(|word| word.trim_start_matches('v')).find(|word| {
-        word.starts_with(|first: char| first.is_ascii_digit()) && word.contains('.')
-    })?;
+    let version = told
+        .split_whitespace()
+        .map(|word| word.trim_start_matches('v'))
+        .find(|word| word.starts_with(|first: char| first.is_ascii_digit()) && word.contains('.'))?;
     Some(if version.starts_with("1.") { 2 } else { 3 })
 }

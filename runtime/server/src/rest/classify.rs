@@ -205,7 +205,9 @@ impl<'a> ClassificationResponse<'a> {
         let times = &response.times;
         Self {
             classifications: response.classifications.iter().map(Classification::of).collect(),
-            usage: ClassificationUsage { tokens: response.classifications.iter().map(|one| u64::from(one.tokens)).sum() },
+            usage: ClassificationUsage {
+                tokens: response.classifications.iter().map(|one| u64::from(one.tokens)).sum(),
+            },
             timing: Timing {
                 queue_ns: nanoseconds(times.queue),
                 tokenize_ns: nanoseconds(times.tokenize),

@@ -17,10 +17,8 @@ const MODEL_NAME: &str = "OipModelName";
 const VERSION: &str = "OipVersion";
 
 /// Statuses of whatever may be asked of a model.
-const ABOUT_MODEL: [(&str, &str); 2] = [
-    ("400", "The name is not UTF-8."),
-    ("404", "There is no such deployment or model, or not in this version."),
-];
+const ABOUT_MODEL: [(&str, &str); 2] =
+    [("400", "The name is not UTF-8."), ("404", "There is no such deployment or model, or not in this version.")];
 
 /// Statuses of every request that has a body.
 const BODY_STATUSES: [(&str, &str); 4] = [
@@ -49,7 +47,8 @@ pub(super) fn add_paths(paths: &mut Paths) {
     add("/v2/health/ready", HttpMethod::Get, readiness("oipReady", "Whether anything can answer.", "OipReady"));
     for (path, suffix) in [("/v2/models/{model}", ""), ("/v2/models/{model}/versions/{version}", "Version")] {
         let of_model = |operation: OperationBuilder| {
-            let operation = operation.parameter(parameter("model", ParameterIn::Path, Required::True, name(MODEL_NAME)));
+            let operation =
+                operation.parameter(parameter("model", ParameterIn::Path, Required::True, name(MODEL_NAME)));
             match suffix {
                 "" => operation,
                 _ => operation.parameter(parameter("version", ParameterIn::Path, Required::True, name(VERSION))),

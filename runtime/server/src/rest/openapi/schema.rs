@@ -69,7 +69,11 @@ fn classification(bounds: &Bounds) -> Vec<(String, RefOr<Schema>)> {
     let input = || {
         let file = ObjectBuilder::new().schema_type(Type::String).max_length(Some(base64_chars(bounds.image_bytes)));
         let file = file.description(Some("A JPEG or PNG file in base64, or a `data:` address of one."));
-        OneOfBuilder::new().item(text(bounds)).item(only("text", text(bounds))).item(only("image", file.build())).build()
+        OneOfBuilder::new()
+            .item(text(bounds))
+            .item(only("text", text(bounds)))
+            .item(only("image", file.build()))
+            .build()
     };
     let inputs = OneOfBuilder::new().item(Schema::from(input())).item(list(input(), bounds)).build();
     let part_of_label = || ObjectBuilder::new().schema_type(Type::String).max_length(Some(bounds.label_bytes));
@@ -94,9 +98,7 @@ fn classification(bounds: &Bounds) -> Vec<(String, RefOr<Schema>)> {
             ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(u32::MAX)).build(),
         ),
         entry::<PredictInputs>(predict),
-        entry::<Never>(
-            ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([Value::Bool(false)])).build(),
-        ),
+        entry::<Never>(ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([Value::Bool(false)])).build()),
     ]
 }
 
