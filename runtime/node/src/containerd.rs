@@ -26,3 +26,15 @@ pub struct Place {
     /// The socket on which it answers, as a path of the node.
     pub socket: &'static Path,
 }
+
+impl Place {
+    /// Whether the configuration in force is all that containerd is told, and not a part that its distribution adds to.
+    pub(crate) fn is_whole(&self) -> bool {
+        match &self.form {
+            Form::InPlace => true,
+            Form::Template => false,
+            // Beside what the configuration includes, or in a folder that is put together.
+            Form::DropIn(folder) => self.in_force.parent().is_some_and(|parent| folder.starts_with(parent)),
+        }
+    }
+}

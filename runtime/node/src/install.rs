@@ -107,12 +107,19 @@ fn back_to(node: &Node, former: Option<&str>) -> Result<(), NodeError> {
 }
 
 fn handler(node: &Node, place: &Place, systemd_cgroup: Option<bool>) -> Result<Handler, NodeError> {
-    let systemd_cgroup = match systemd_cgroup {
-        Some(systemd_cgroup) => systemd_cgroup,
-        None => {
-            let path = node.path(&place.in_force);
-            files::read(&path)?.map_or(Ok(false), |text| edit::has_systemd_cgroups(&path, &text))?
-        }
+    let path = node.path(&place.in_force);
+    let in_force = files::read(&path)?;
+    let systemd_cgroup = match (systemd_cgroup, &in_force) {
+        (Some(systemd_cgroup), _) => systemd_cgroup,
+        (None, Some(text)) => edit::has_systemd_cgroups(&path, text)?,
+        (None, None) => false,
     };
-    Ok(Handler { version: place.version, shim: bundle::shim(), options: PathBuf::from(OPTIONS), systemd_cgroup })
+    // What a distribution puts together has handlers of its own.
+    let names_handlers = match (&in_force, place.is_whole()) {
+        (Some(text), true) => edit::names_handlers(&path, text)?,
+        (None, true) => false,
+        (_, false) => true,
+    };
+    let (shim, options) = (bundle::shim(), PathBuf::from(OPTIONS));
+    Ok(Handler { version: place.version, shim, options, systemd_cgroup, names_runc: !names_handlers })
 }

@@ -120,6 +120,24 @@ fn what_is_rendered_holds_to_the_schemas_and_pods_are_restricted() {
 }
 
 #[test]
+fn every_example_holds_to_the_schemas_and_its_pods_are_restricted() {
+    let test = "every_example_holds_to_the_schemas_and_its_pods_are_restricted";
+    let mut looked_at = 0;
+    for entry in std::fs::read_dir(repository().join("examples/kubernetes")).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|ending| ending != "yaml") {
+            continue;
+        }
+        let Some(mut python) = KUBERNETES.python(test) else { return };
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let (worked, told) = fed(python.arg(repository().join("charts/ci/validate.py")), &text);
+        assert!(worked, "{}: {told}", path.display());
+        looked_at += 1;
+    }
+    assert_eq!(looked_at, 8);
+}
+
+#[test]
 fn a_misspelt_field_of_kubernetes_would_be_found() {
     let test = "a_misspelt_field_of_kubernetes_would_be_found";
     let (Some(helm), Some(mut python)) = (Helm::get(test), KUBERNETES.python(test)) else { return };

@@ -35,6 +35,8 @@ pub struct Handler {
     pub options: PathBuf,
     /// Whether systemd makes control groups, as the kubelet must have it, too.
     pub systemd_cgroup: bool,
+    /// Whether the handler of ordinary containers must be named as well: containerd 1.x has it by default only where none is named.
+    pub names_runc: bool,
 }
 
 /// How a configuration is changed, and its version; `generation` is that of the program, for a node that has no configuration.
@@ -76,6 +78,13 @@ pub(crate) fn has_systemd_cgroups(path: &Path, text: &str) -> Result<bool, NodeE
         look(&table, &keys).and_then(toml::Value::as_bool)
     };
     Ok(PLUGINS.iter().find_map(|(_, plugin)| of_runc(plugin)).unwrap_or(false))
+}
+
+/// Whether a configuration names handlers. Ours does not count.
+pub(crate) fn names_handlers(path: &Path, text: &str) -> Result<bool, NodeError> {
+    let table = parse(path, &without(text))?;
+    let of = |plugin: &str| look(&table, &["plugins", plugin, "containerd", "runtimes"]).and_then(toml::Value::as_table);
+    Ok(PLUGINS.iter().filter_map(|(_, plugin)| of(plugin)).any(|handlers| !handlers.is_empty()))
 }
 
 /// The text with the handler in it, in place of the one that stood between the marks.
@@ -160,9 +169,14 @@ impl Handler {
 
     fn block(&self) -> String {
         let Self { shim, options, systemd_cgroup, .. } = self;
-        let table = format!("plugins.\"{}\".containerd.runtimes.wisp", self.plugin());
+        let handlers = format!("plugins.\"{}\".containerd.runtimes", self.plugin());
+        let runc = match self.names_runc {
+            true => format!("[{handlers}.runc]\n  runtime_type = \"io.containerd.runc.v2\"\n"),
+            false => String::new(),
+        };
+        let table = format!("{handlers}.wisp");
         format!(
-            "{BEGIN}\n[{table}]\n  runtime_type = {shim:?}\n  pod_annotations = [\"wisp.dev/*\"]\n  container_annotations = [\"wisp.dev/*\"]\n\
+            "{BEGIN}\n{runc}[{table}]\n  runtime_type = {shim:?}\n  pod_annotations = [\"wisp.dev/*\"]\n  container_annotations = [\"wisp.dev/*\"]\n\
              [{table}.options]\n  SystemdCgroup = {systemd_cgroup}\n  ConfigPath = {options:?}\n{END}\n"
         )
     }
@@ -195,7 +209,7 @@ mod tests {
 
     fn handler(version: u8) -> Handler {
         let (shim, options) = (PathBuf::from("/opt/wisp/current/bin/shim"), PathBuf::from("/opt/wisp/shim.toml"));
-        Handler { version, shim, options, systemd_cgroup: true }
+        Handler { version, shim, options, systemd_cgroup: true, names_runc: false }
     }
 
     #[test]
@@ -232,6 +246,17 @@ mod tests {
             "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.wisp]\nruntime_type = \"x\"\n";
         let error = with(Path::new("c"), Some(by_hand), &Form::InPlace, &handler(2)).expect_err("is there").to_string();
         assert!(error.contains("outside of the marks"), "{error}");
+    }
+
+    #[test]
+    fn the_handler_that_is_there_by_default_is_named_where_none_was() {
+        let named = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.kata]\nruntime_type = \"k\"\n";
+        let names = |text: &str| names_handlers(Path::new("c"), text).expect("is valid");
+        assert!(names(named) && !names("version = 2\n"));
+        let handler = Handler { names_runc: true, ..handler(2) };
+        let changed = with(Path::new("c"), Some("version = 2\n"), &Form::InPlace, &handler).expect("is valid");
+        assert!(changed.contains("containerd.runtimes.runc]\n  runtime_type = \"io.containerd.runc.v2\"\n"), "{changed}");
+        assert!(!names(&changed), "what stands between the marks is ours");
     }
 
     #[test]
