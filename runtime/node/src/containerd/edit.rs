@@ -83,7 +83,8 @@ pub(crate) fn has_systemd_cgroups(path: &Path, text: &str) -> Result<bool, NodeE
 /// Whether a configuration names handlers. Ours does not count.
 pub(crate) fn names_handlers(path: &Path, text: &str) -> Result<bool, NodeError> {
     let table = parse(path, &without(text))?;
-    let of = |plugin: &str| look(&table, &["plugins", plugin, "containerd", "runtimes"]).and_then(toml::Value::as_table);
+    let of =
+        |plugin: &str| look(&table, &["plugins", plugin, "containerd", "runtimes"]).and_then(toml::Value::as_table);
     Ok(PLUGINS.iter().filter_map(|(_, plugin)| of(plugin)).any(|handlers| !handlers.is_empty()))
 }
 
@@ -250,12 +251,16 @@ mod tests {
 
     #[test]
     fn the_handler_that_is_there_by_default_is_named_where_none_was() {
-        let named = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.kata]\nruntime_type = \"k\"\n";
+        let named =
+            "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.kata]\nruntime_type = \"k\"\n";
         let names = |text: &str| names_handlers(Path::new("c"), text).expect("is valid");
         assert!(names(named) && !names("version = 2\n"));
         let handler = Handler { names_runc: true, ..handler(2) };
         let changed = with(Path::new("c"), Some("version = 2\n"), &Form::InPlace, &handler).expect("is valid");
-        assert!(changed.contains("containerd.runtimes.runc]\n  runtime_type = \"io.containerd.runc.v2\"\n"), "{changed}");
+        assert!(
+            changed.contains("containerd.runtimes.runc]\n  runtime_type = \"io.containerd.runc.v2\"\n"),
+            "{changed}"
+        );
         assert!(!names(&changed), "what stands between the marks is ours");
     }
 
