@@ -18,6 +18,7 @@ use self::write::BenchFormat;
 use crate::GlobalOptions;
 use crate::placement::{ConfigOptions, PlacementOptions};
 use crate::progress::Console;
+use crate::signals::StopSignals;
 
 /// Measure throughput, latency and starts, with every answer checked.
 ///
@@ -117,18 +118,13 @@ impl Bench {
 
 /// The first Ctrl-C or SIGTERM ends the benchmark and prints what there is; the second one ends the process.
 fn stop_on_signals(stop: &CancellationToken) -> anyhow::Result<tokio::runtime::Runtime> {
-    use tokio::signal::unix::{SignalKind, signal};
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let _entered = runtime.enter();
-    let mut interrupt = signal(SignalKind::interrupt()).context("signal handler")?;
-    let mut terminate = signal(SignalKind::terminate()).context("signal handler")?;
+    let mut signals = StopSignals::listen()?;
     let stop = stop.clone();
     runtime.spawn(async move {
         for exit_code in [None, Some(130)] {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
+            signals.recv().await;
             match exit_code {
                 None => stop.cancel(),
                 Some(code) => std::process::exit(code),

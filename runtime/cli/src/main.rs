@@ -27,6 +27,7 @@ mod registries;
 mod reload;
 mod run;
 mod serve;
+mod signals;
 mod table;
 mod texts;
 

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 use wisp_engine::{Config, Engine, GuestKind, ServerConfig, TelemetryConfig};
 use wisp_server::{Reserved, Server, Telemetry};
 
 use crate::placement::{ConfigOptions, PlacementOptions};
 use crate::progress::Console;
 use crate::reload::{Follow, Source};
+use crate::signals::{StopSignal, StopSignals};
 use crate::{GlobalOptions, logging, output};
 
 /// Serve deployments over gRPC until SIGTERM or SIGINT, then finish what was begun.
@@ -136,9 +136,13 @@ pub(crate) struct Interrupted {
     pub(crate) exit_code: u8,
 }
 
-impl Interrupted {
-    const TERMINATE: Self = Self { signal: "SIGTERM", exit_code: 143 };
-    const INTERRUPT: Self = Self { signal: "SIGINT", exit_code: 130 };
+impl From<StopSignal> for Interrupted {
+    fn from(signal: StopSignal) -> Self {
+        match signal {
+            StopSignal::Terminate => Self { signal: "SIGTERM", exit_code: 143 },
+            StopSignal::Interrupt => Self { signal: "SIGINT", exit_code: 130 },
+        }
+    }
 }
 
 async fn serve(
@@ -148,8 +152,7 @@ async fn serve(
     announce: impl FnOnce(&Engine, &Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     // Installed before anything slow: a signal while models load must not kill the process half-way in a download.
-    let mut terminate = signal(SignalKind::terminate()).context("signal handler")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("signal handler")?;
+    let mut stop = StopSignals::listen()?;
     let follow = source.as_ref().map(|source| Follow::new(source.watched.as_deref())).transpose()?;
     let telemetry = Telemetry::start(&config.telemetry)?;
     let mut reserved = Reserved::new(&config.server)?.with_telemetry(telemetry);
@@ -157,8 +160,7 @@ async fn serve(
     let starting = tokio::task::spawn_blocking(start);
     let engine = tokio::select! {
         started = starting => started.context("start")??,
-        _ = terminate.recv() => return Err(Interrupted::TERMINATE.into()),
-        _ = interrupt.recv() => return Err(Interrupted::INTERRUPT.into()),
+        signal = stop.recv() => return Err(Interrupted::from(signal).into()),
     };
     let reload = source.map(|source| source.reload(&engine));
     let server = Server::listen(engine.clone(), reserved)?.with_reload(reload.clone());
@@ -168,10 +170,7 @@ async fn serve(
     }
     let drained = server
         .run(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            stop.recv().await;
         })
         .await?;
     anyhow::ensure!(

@@ -52,7 +52,7 @@ pub enum NodeError {
         /// Its name.
         system: &'static str,
         /// What to do instead.
-        remedy: String,
+        remedy: &'static str,
     },
     /// Containerd's configuration cannot be used.
     #[error("{}: {reason}", .path.display())]

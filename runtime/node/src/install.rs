@@ -7,7 +7,7 @@ use crate::containerd::{self, Form, Handler, Place, edit};
 use crate::{Daemon, Node, NodeError, files};
 
 /// The shim's own options, beside the installations.
-const OPTIONS: &str = "/opt/wisp/shim.toml";
+pub(crate) const OPTIONS: &str = "/opt/wisp/shim.toml";
 /// What was there before, for whoever wants to see it.
 pub(crate) const BACKUP: &str = "/opt/wisp/containerd-config.before";
 
@@ -73,8 +73,8 @@ pub(crate) fn change(
         files::replace(&node.path(BACKUP), before.as_bytes())?;
     }
     put(&path, after)?;
-    daemon.restart(place.unit).map_err(|reason| {
-        let back = put(&path, before).map_err(|error| error.to_string()).and_then(|()| daemon.restart(place.unit));
+    daemon.restart(place).map_err(|reason| {
+        let back = put(&path, before).map_err(|error| error.to_string()).and_then(|()| daemon.restart(place));
         let outcome = match back {
             Ok(()) => "and containerd runs with it".to_owned(),
             Err(error) => format!("but containerd does not run: {error}"),

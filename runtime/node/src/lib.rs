@@ -21,6 +21,8 @@ mod uninstall;
 
 use std::path::{Path, PathBuf};
 
+use containerd::Place;
+
 pub use error::NodeError;
 pub use install::{Installed, install};
 pub use status::{Status, status};
@@ -47,7 +49,7 @@ pub trait Daemon {
     ///
     /// # Errors
     /// Why it does not.
-    fn restart(&self, unit: &str) -> Result<(), String>;
+    fn restart(&self, place: &Place) -> Result<(), String>;
 }
 
 impl Node {

@@ -1,8 +1,10 @@
 //! Takes Wisp off a node.
 
+use std::path::Path;
+
 use crate::bundle;
 use crate::containerd::{self, edit};
-use crate::install::{BACKUP, change};
+use crate::install::{BACKUP, OPTIONS, change};
 use crate::{Daemon, Node, NodeError, files};
 
 /// What was taken off.
@@ -18,7 +20,7 @@ pub struct Uninstalled {
 ///
 /// # Errors
 /// [`NodeError`]; what was not removed yet is removed by the next try.
-pub fn uninstall(node: &Node, config: Option<&std::path::Path>, daemon: &dyn Daemon) -> Result<Uninstalled, NodeError> {
+pub fn uninstall(node: &Node, config: Option<&Path>, daemon: &dyn Daemon) -> Result<Uninstalled, NodeError> {
     let mut done = Uninstalled::default();
     let place = match containerd::find(node, config) {
         Ok(place) => Some(place),
@@ -40,7 +42,7 @@ pub fn uninstall(node: &Node, config: Option<&std::path::Path>, daemon: &dyn Dae
         done.versions.push(bundle.version().to_owned());
     }
     bundle::remove_partial(node)?;
-    for file in ["/opt/wisp/shim.toml", BACKUP] {
+    for file in [OPTIONS, BACKUP] {
         files::remove(&node.path(file))?;
     }
     // What somebody else put there stays.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use wisp_node::bundle::Bundle;
-use wisp_node::containerd::Form;
+use wisp_node::containerd::{Form, Place};
 use wisp_node::{Daemon, Installed, Node, NodeError, install, status, uninstall};
 
 /// The root of a node in a folder, and what its containerd would do.
@@ -27,8 +27,8 @@ impl Daemon for Fake {
         self.refusal.borrow().map_or(Ok(()), |reason| Err(reason.to_owned()))
     }
 
-    fn restart(&self, unit: &str) -> Result<(), String> {
-        self.restarts.borrow_mut().push(unit.to_owned());
+    fn restart(&self, place: &Place) -> Result<(), String> {
+        self.restarts.borrow_mut().push(place.unit.to_owned());
         match self.failing_restarts.get() {
             0 => Ok(()),
             left => {

@@ -25,6 +25,7 @@ use serde::de::DeserializeOwned;
 use utoipa::openapi::OpenApi;
 use wisp_engine::Engine;
 
+use crate::status;
 use dialect::{Dialect, OpenAi, Tei};
 use refusal::Refusal;
 
@@ -87,7 +88,6 @@ async fn document(State(rest): State<Rest>) -> Json<OpenApi> {
 
 /// A path that exists, asked with a method that it does not take; what it takes stands in `Allow`.
 async fn wrong_method(method: Method, uri: Uri) -> Response {
-    let path = uri.path();
-    let refusal = Refusal::Method(format!("{path} does not take {method}; the header `allow` says what it takes"));
-    if path.starts_with("/v1/") { OpenAi::response(&refusal) } else { Tei::response(&refusal) }
+    let refusal = Refusal::Method(status::wrong_method(&uri, &method));
+    if uri.path().starts_with("/v1/") { OpenAi::response(&refusal) } else { Tei::response(&refusal) }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{Method, StatusCode, Uri};
 use serde::Serialize;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -69,6 +69,11 @@ pub(crate) fn tei_status(kind: ErrorKind) -> (StatusCode, TeiErrorType) {
             (http_status(kind), TeiErrorType::Validation)
         }
     }
+}
+
+/// What is told where a path is asked with a method that it does not take.
+pub(crate) fn wrong_method(uri: &Uri, method: &Method) -> String {
+    format!("{} does not take {method}; the header `allow` says what it takes", uri.path())
 }
 
 /// When trying again may help, for HTTP. OpenAI's clients read `retry-after-ms` first, because it has milliseconds.

@@ -1,13 +1,14 @@
 //! The node's containerd: asked what it takes, started again, and asked over the CRI whether it answers.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Endpoint;
 use tonic_prost::ProstCodec;
-use wisp_node::{Daemon, Node, containerd};
+use wisp_node::containerd::{self, Place};
+use wisp_node::{Daemon, Node};
 
 /// What stands for not starting it again.
 const NONE: &str = "none";
@@ -36,13 +37,12 @@ struct VersionResponse {
 /// Containerd on a node.
 pub(super) struct Containerd {
     node: Node,
-    config: Option<PathBuf>,
     restart: Option<String>,
 }
 
 impl Containerd {
-    pub(super) fn new(node: Node, config: Option<PathBuf>, restart: Option<String>) -> Self {
-        Self { node, config, restart }
+    pub(super) fn new(node: Node, restart: Option<String>) -> Self {
+        Self { node, restart }
     }
 
     /// Whether it is started again from here.
@@ -83,16 +83,15 @@ impl Daemon for Containerd {
         }
     }
 
-    fn restart(&self, unit: &str) -> Result<(), String> {
+    fn restart(&self, place: &Place) -> Result<(), String> {
         if !self.restarts() {
             return Ok(());
         }
-        let mut command = self.command(unit);
+        let mut command = self.command(place.unit);
         let output = command.output().map_err(|error| format!("{command:?} cannot be started: {error}"))?;
         if !output.status.success() {
             return Err(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim()));
         }
-        let place = containerd::find(&self.node, self.config.as_deref()).map_err(|error| error.to_string())?;
         wait_for(&self.node.path(place.socket))
     }
 }

@@ -9,6 +9,7 @@ use wisp_node::{Node, Status};
 
 use super::daemon::Containerd;
 use super::label;
+use crate::signals::StopSignals;
 use crate::{Format, output};
 
 /// Which node, and how its containerd is started again.
@@ -41,7 +42,7 @@ pub(crate) struct Install {
     #[arg(long, env = "WISP_NODE_SYSTEMD_CGROUP", value_name = "BOOL")]
     systemd_cgroup: Option<bool>,
     /// Then wait for the end, as the pods of a DaemonSet do.
-    #[arg(long, env = "WISP_NODE_WAIT")]
+    #[arg(long, env = "WISP_NODE_WAIT", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     wait: bool,
 }
 
@@ -120,7 +121,7 @@ impl Uninstall {
 
 impl Where {
     fn daemon(&self, node: &Node) -> Containerd {
-        Containerd::new(node.clone(), self.containerd_config.clone(), self.restart.clone())
+        Containerd::new(node.clone(), self.restart.clone())
     }
 }
 
@@ -150,12 +151,7 @@ fn own_bundle() -> Result<PathBuf> {
 fn wait() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        StopSignals::listen()?.recv().await;
         Ok(())
     })
 }

@@ -68,6 +68,8 @@ async fn the_page_shows_what_is_served_and_moves_while_requests_run() {
     for shown in [wisp_testing::MODEL, "Golden vectors", "the lowest of 64 cases", "Shared batches", "in service"] {
         assert!(model.contains(shown), "no `{shown}` in {model}");
     }
+    // f32 is exact, int8 is not; which of them serves is what this machine is fastest in.
+    assert!(["cosine 0.9", "cosine 1.0"].iter().any(|shown| model.contains(shown)), "{model}");
     let deployment = page.text("[data-deployment=embedder]");
     for shown in ["embedder", "healthy", "builtin:embedder", "encoder", "64\u{202f}MiB"] {
         assert!(deployment.contains(shown), "no `{shown}` in {deployment}");

@@ -82,7 +82,8 @@ fn measure(loader: &mut Loader<'_>, subject: &Subject, chosen: &mut Chosen) -> O
             rates[0] = rates[0].max(inferences_per_s(now, &batch)?);
             rates[1] = rates[1].max(inferences_per_s(&mut others, &batch)?);
         }
-        [found.rows_per_s, found.tried_rows_per_s] = rates.map(|rate| rate * rows as f64);
+        // In thousandths: what is remembered is written in decimal, and reads as what was measured.
+        [found.rows_per_s, found.tried_rows_per_s] = rates.map(|rate| (rate * rows as f64 * 1e3).round() / 1e3);
         if rates[1] < WORTH_IT * rates[0] {
             break;
         }

@@ -26,12 +26,12 @@ enum Kind {
     File(&'static str),
     /// The distribution writes the configuration from a template in its folder whenever it starts.
     Template,
-    /// A folder whose files the distribution puts together.
+    /// The distribution puts the files of its folder together to this one.
     DropIns(&'static str),
 }
 
-/// In the order in which they are looked for: what others bring stands before containerd by itself.
-static DISTRIBUTIONS: [Distribution; 5] = [
+/// Those that bring a containerd of their own, in the order in which they are looked for.
+static DISTRIBUTIONS: [Distribution; 4] = [
     Distribution {
         name: "k3s",
         folder: "/var/lib/rancher/k3s/agent/etc/containerd",
@@ -51,7 +51,7 @@ static DISTRIBUTIONS: [Distribution; 5] = [
         folder: "/etc/k0s/containerd.d",
         units: &["k0sworker", "k0scontroller"],
         socket: "/run/k0s/containerd.sock",
-        kind: Kind::DropIns("/etc/k0s/containerd.d"),
+        kind: Kind::DropIns("/run/k0s/containerd-cri.toml"),
     },
     Distribution {
         name: "microk8s",
@@ -60,14 +60,19 @@ static DISTRIBUTIONS: [Distribution; 5] = [
         socket: "/var/snap/microk8s/common/run/containerd.sock",
         kind: Kind::File("/var/snap/microk8s/current/args/containerd-template.toml"),
     },
-    Distribution {
-        name: "containerd",
-        folder: "/etc/containerd",
-        units: &["containerd"],
-        socket: "/run/containerd/containerd.sock",
-        kind: Kind::File("/etc/containerd/config.toml"),
-    },
 ];
+
+/// Where containerd by itself looks for its configuration.
+const CONFIG: &str = "/etc/containerd/config.toml";
+
+/// Containerd by itself.
+static CONTAINERD: Distribution = Distribution {
+    name: "containerd",
+    folder: "/etc/containerd",
+    units: &["containerd"],
+    socket: "/run/containerd/containerd.sock",
+    kind: Kind::File(CONFIG),
+};
 
 /// Where programs lie, containerd's among them.
 const PROGRAMS: [&str; 6] = [
@@ -79,6 +84,9 @@ const PROGRAMS: [&str; 6] = [
     "/home/kubernetes/bin/containerd",
 ];
 
+/// The name of a file that is ours alone.
+const OWN_FILE: &str = "wisp.toml";
+
 /// What the template of k3s and RKE2 begins with, so that everything else stays theirs.
 pub(super) const BASE_TEMPLATE: &str = "{{ template \"base\" . }}\n";
 
@@ -87,50 +95,52 @@ pub(super) const BASE_TEMPLATE: &str = "{{ template \"base\" . }}\n";
 /// # Errors
 /// [`NodeError::NoContainerd`], [`NodeError::Immutable`], and [`NodeError::Config`] where the form of a file cannot be told.
 pub fn find(node: &Node, named: Option<&Path>) -> Result<Place, NodeError> {
-    if named.is_none() {
-        refuse_immutable(node)?;
+    if let Some(file) = named {
+        return CONTAINERD.in_file(node, file);
     }
+    refuse_immutable(node)?;
     let is_here = |distribution: &&Distribution| node.path(distribution.folder).is_dir();
-    match (DISTRIBUTIONS.iter().find(is_here), named) {
-        (Some(distribution), None) => distribution.place(node),
-        (_, Some(file)) => plain(node, file),
+    match DISTRIBUTIONS.iter().find(is_here) {
+        Some(distribution) => distribution.place(node),
         // Debian's package has no configuration at all; the program is enough.
-        (None, None) if program(node).is_some() => plain(node, Path::new("/etc/containerd/config.toml")),
-        (None, None) => Err(NodeError::NoContainerd { root: node.path("/"), searched: PROGRAMS.join(", ") }),
+        None if is_here(&&CONTAINERD) || program(node).is_some() => CONTAINERD.place(node),
+        None => Err(NodeError::NoContainerd { root: node.path("/"), searched: PROGRAMS.join(", ") }),
     }
 }
 
 impl Distribution {
     fn place(&self, node: &Node) -> Result<Place, NodeError> {
-        let place = |file: PathBuf, in_force: PathBuf, form, version| Place {
-            distribution: self.name,
-            file,
-            in_force,
-            form,
-            version,
-            unit: self.unit(node),
-            socket: Path::new(self.socket),
-        };
+        let folder = PathBuf::from(self.folder);
         match self.kind {
-            Kind::File(in_force) => {
-                let (form, version) = edit::form(node, Path::new(in_force), generation(node))?;
-                let file = edited(Path::new(in_force), &form);
-                Ok(place(file, PathBuf::from(in_force), form, version))
-            }
+            Kind::File(file) => self.in_file(node, Path::new(file)),
             Kind::Template => {
-                let folder = Path::new(self.folder);
                 // What it wrote when it last started says which containerd it has.
-                let written = files::read(&node.path(folder.join("config.toml")))?;
-                let version = written.map_or(Ok(2), |text| edit::version(&node.path(folder), &text))?;
+                let in_force = folder.join("config.toml");
+                let written = files::read(&node.path(&in_force))?;
+                let version = written.map_or(Ok(2), |text| edit::version(&node.path(&in_force), &text))?;
                 let name = if version == 3 { "config-v3.toml.tmpl" } else { "config.toml.tmpl" };
-                Ok(place(folder.join(name), folder.join("config.toml"), Form::Template, version))
+                Ok(self.at(node, folder.join(name), in_force, Form::Template, version))
             }
-            Kind::DropIns(folder) => {
-                let folder = PathBuf::from(folder);
-                let in_force = PathBuf::from("/run/k0s/containerd-cri.toml");
-                Ok(place(folder.join("wisp.toml"), in_force, Form::DropIn(folder), generation(node).unwrap_or(2)))
+            Kind::DropIns(in_force) => {
+                let version = generation(node).unwrap_or(2);
+                Ok(self.at(node, folder.join(OWN_FILE), PathBuf::from(in_force), Form::DropIn(folder), version))
             }
         }
+    }
+
+    /// With this configuration, which may include a folder of others.
+    fn in_file(&self, node: &Node, in_force: &Path) -> Result<Place, NodeError> {
+        let (form, version) = edit::form(node, in_force, generation(node))?;
+        let file = match &form {
+            Form::DropIn(folder) => folder.join(OWN_FILE),
+            Form::InPlace | Form::Template => in_force.to_owned(),
+        };
+        Ok(self.at(node, file, in_force.to_owned(), form, version))
+    }
+
+    fn at(&self, node: &Node, file: PathBuf, in_force: PathBuf, form: Form, version: u8) -> Place {
+        let (unit, socket) = (self.unit(node), Path::new(self.socket));
+        Place { distribution: self.name, file, in_force, form, version, unit, socket }
     }
 
     fn unit(&self, node: &Node) -> &'static str {
@@ -143,22 +153,6 @@ impl Distribution {
     }
 }
 
-/// A configuration in a place of its own.
-fn plain(node: &Node, file: &Path) -> Result<Place, NodeError> {
-    let (form, version) = edit::form(node, file, generation(node))?;
-    let socket = Path::new("/run/containerd/containerd.sock");
-    let (in_force, file) = (file.to_owned(), edited(file, &form));
-    Ok(Place { distribution: "containerd", file, in_force, form, version, unit: "containerd", socket })
-}
-
-/// The file that is written.
-fn edited(config: &Path, form: &Form) -> PathBuf {
-    match form {
-        Form::DropIn(folder) => folder.join("wisp.toml"),
-        Form::InPlace | Form::Template => config.to_owned(),
-    }
-}
-
 /// Systems whose root cannot be changed, by what they call themselves.
 fn refuse_immutable(node: &Node) -> Result<(), NodeError> {
     let release = files::read(&node.path("/etc/os-release"))?.unwrap_or_default();
@@ -167,13 +161,11 @@ fn refuse_immutable(node: &Node) -> Result<(), NodeError> {
         Some("talos") => Err(NodeError::Immutable {
             system: "Talos",
             remedy: "put the bundle into a system extension, and the handler into machine.files as /etc/cri/conf.d/20-customization.part; \
-                     or use the chart's mode container"
-                .to_owned(),
+                     or use the chart's mode container",
         }),
-        Some("bottlerocket") => Err(NodeError::Immutable {
-            system: "Bottlerocket",
-            remedy: "use the chart's mode container".to_owned(),
-        }),
+        Some("bottlerocket") => {
+            Err(NodeError::Immutable { system: "Bottlerocket", remedy: "use the chart's mode container" })
+        }
         _ => Ok(()),
     }
 }

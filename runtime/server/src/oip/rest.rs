@@ -18,20 +18,15 @@ use super::call::find;
 use super::error::OipError;
 use super::repository::{self, Change, Indexed, Parameters};
 use super::{OpenInference, metadata};
-use crate::identity;
 use crate::upload::{NotReceived, Upload};
+use crate::{identity, status};
 use body::read_body;
 
 pub(crate) use body::read;
 
 /// A model in a path, and perhaps its version.
-pub(crate) struct Named {
-    model: String,
-    version: String,
-}
-
 #[derive(Deserialize)]
-struct PathParts {
+pub(crate) struct Named {
     model: String,
     #[serde(default)]
     version: String,
@@ -89,17 +84,15 @@ pub(crate) fn routes(service: OpenInference) -> Router {
 
 /// A path that exists, asked with a method that it does not take; what it takes stands in `Allow`.
 async fn wrong_method(method: Method, uri: Uri) -> Response {
-    let message = format!("{} does not take {method}; the header `allow` says what it takes", uri.path());
-    (StatusCode::METHOD_NOT_ALLOWED, Json(json!({ "error": message }))).into_response()
+    (StatusCode::METHOD_NOT_ALLOWED, Json(json!({ "error": status::wrong_method(&uri, &method) }))).into_response()
 }
 
 impl FromRequestParts<OpenInference> for Named {
     type Rejection = OipError;
 
     async fn from_request_parts(parts: &mut Parts, service: &OpenInference) -> Result<Self, OipError> {
-        let named = Path::<PathParts>::from_request_parts(parts, service).await;
-        let Path(PathParts { model, version }) = named.map_err(|rejection| OipError::Body(rejection.body_text()))?;
-        Ok(Self { model, version })
+        let named = Path::from_request_parts(parts, service).await;
+        named.map(|Path(named)| named).map_err(|rejection| OipError::Body(rejection.body_text()))
     }
 }
 

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use wisp_engine::{
     CandidateLabel, ClassifyInput, ClassifyOptions, ClassifyRequest, ClassifyResponse, LabelScores, Lane, Method,
 };
+use wisp_proto::v1;
 
 use super::Rest;
 use super::body::Body;
@@ -18,7 +19,7 @@ use super::dialect::Native;
 use super::inputs::whole;
 use super::openapi::schema;
 use super::refusal::{Refusal, Refused};
-use crate::embed::answer::nanoseconds;
+use crate::embed::answer;
 
 /// What precedes base64 in a `data:` address.
 const DATA_SCHEME: &str = "data:";
@@ -202,27 +203,30 @@ fn candidate(label: Label) -> CandidateLabel {
 
 impl<'a> ClassificationResponse<'a> {
     fn of(response: &'a ClassifyResponse) -> Self {
-        let times = &response.times;
         Self {
             classifications: response.classifications.iter().map(Classification::of).collect(),
             usage: ClassificationUsage {
                 tokens: response.classifications.iter().map(|one| u64::from(one.tokens)).sum(),
             },
-            timing: Timing {
-                queue_ns: nanoseconds(times.queue),
-                tokenize_ns: nanoseconds(times.tokenize),
-                guest_ns: nanoseconds(times.guest),
-                gather_ns: nanoseconds(times.gather),
-                infer_ns: nanoseconds(times.infer),
-                total_ns: nanoseconds(times.total),
-            },
-            placement: response.placement.as_ref().map(|report| Placement {
-                model: report.model.to_string(),
-                backend: report.placement.backend.to_string(),
-                device: report.placement.device.to_string(),
-                precision: report.precision.to_string(),
-            }),
+            timing: answer::timing(&response.times).into(),
+            placement: response.placement.as_ref().map(|report| answer::placement(report).into()),
         }
+    }
+}
+
+/// As `wisp.v1` says it.
+impl From<v1::Timing> for Timing {
+    fn from(message: v1::Timing) -> Self {
+        let v1::Timing { queue_ns, tokenize_ns, guest_ns, gather_ns, infer_ns, total_ns } = message;
+        Self { queue_ns, tokenize_ns, guest_ns, gather_ns, infer_ns, total_ns }
+    }
+}
+
+/// As `wisp.v1` says it.
+impl From<v1::Placement> for Placement {
+    fn from(message: v1::Placement) -> Self {
+        let v1::Placement { model, backend, device, precision } = message;
+        Self { model, backend, device, precision }
     }
 }
 

@@ -8,7 +8,10 @@ use utoipa::openapi::schema::{Object, Schema};
 use utoipa::openapi::{Content, Ref, RefOr, Required};
 
 use super::Bounds;
-use super::parts::{answer, body, list, operation, parameter, refusals};
+use super::parts::{
+    FAILED, LATE, MALFORMED, NO_ROOM, NOT_UTF8, OUT_OF_SERVICE, Status, TOO_SLOW, answer, body, list, operation,
+    parameter, refusals,
+};
 use super::schema::one_of;
 
 const TAG: &str = "open-inference";
@@ -16,26 +19,21 @@ const ERROR: &str = "OipError";
 const MODEL_NAME: &str = "OipModelName";
 const VERSION: &str = "OipVersion";
 
+const UNKNOWN: Status = ("404", "There is no such deployment or model, or not in this version.");
+
 /// Statuses of whatever may be asked of a model.
-const ABOUT_MODEL: [(&str, &str); 2] =
-    [("400", "The name is not UTF-8."), ("404", "There is no such deployment or model, or not in this version.")];
+const ABOUT_MODEL: [Status; 2] = [NOT_UTF8, UNKNOWN];
 
 /// Statuses of every request that has a body.
-const BODY_STATUSES: [(&str, &str); 4] = [
-    ("400", "The body is not JSON, or a value in it cannot be meant."),
-    ("408", "The body did not arrive in time."),
+const BODY_STATUSES: [Status; 4] = [
+    MALFORMED,
+    LATE,
     ("413", "The body, or what is in it, is larger than this server takes."),
     ("501", "This server does not do this."),
 ];
 
 /// Statuses of what is computed or changed.
-const WORK_STATUSES: [(&str, &str); 5] = [
-    ("404", "There is no such deployment or model, or not in this version."),
-    ("429", "There is no room now; `retry-after` says when to come back."),
-    ("500", "The guest or the backend failed."),
-    ("503", "The server shuts down, or a model is out of service."),
-    ("504", "The deployment took longer than it may."),
-];
+const WORK_STATUSES: [Status; 5] = [UNKNOWN, NO_ROOM, FAILED, OUT_OF_SERVICE, TOO_SLOW];
 
 /// Adds every route.
 pub(super) fn add_paths(paths: &mut Paths) {

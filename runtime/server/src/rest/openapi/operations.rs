@@ -5,21 +5,26 @@ use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterIn, Paths};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Ref, Required, Response, ResponseBuilder};
 
-use super::parts::{answer, body, header, list, operation, parameter, reference, refusals};
+use super::parts::{
+    FAILED, LATE, MALFORMED, NO_ROOM, NOT_UTF8, OUT_OF_SERVICE, Status, TOO_SLOW, answer, body, header, list,
+    operation, parameter, reference, refusals,
+};
 use super::{open_inference, schema};
 use crate::rest::dialect::{OpenAiError, TeiError};
 use crate::rest::{classify, openai, tei};
 
+const UNKNOWN: Status = ("404", "There is no such deployment.");
+
 /// Statuses of every request that has a body, whatever it asks for.
-const BODY_STATUSES: &[(&str, &str)] = &[
-    ("400", "The body is not JSON, or a value in it cannot be meant."),
-    ("404", "There is no such deployment."),
-    ("408", "The body did not arrive in time."),
+const BODY_STATUSES: &[Status] = &[
+    MALFORMED,
+    UNKNOWN,
+    LATE,
     ("413", "The body, a text or a list is larger than this server takes."),
     ("415", "The body is not `application/json`."),
-    ("429", "There is no room now; `retry-after` says when to come back."),
-    ("503", "The server shuts down, or a model is out of service."),
-    ("504", "The deployment took longer than it may."),
+    NO_ROOM,
+    OUT_OF_SERVICE,
+    TOO_SLOW,
 ];
 
 /// Headers in which the time of a computed request is told.
@@ -78,8 +83,7 @@ fn model() -> OperationBuilder {
     let id = parameter("id", ParameterIn::Path, Required::True, Ref::from_schema_name(schema::DeploymentName::name()));
     let operation = operation("openai", "model", "A deployment that embeds.").parameter(id);
     let operation = operation.response("200", answer("The deployment.", reference::<openai::ModelObject>()).build());
-    let statuses = [("400", "The name is not UTF-8."), ("404", "There is no such deployment.")];
-    openai_refusals(operation, &statuses)
+    openai_refusals(operation, &[NOT_UTF8, UNKNOWN])
 }
 
 fn embed() -> OperationBuilder {
@@ -128,7 +132,7 @@ fn info() -> OperationBuilder {
     let operation = operation.response("200", answer("The facts.", reference::<tei::Info>()).build());
     let statuses = [
         ("400", "The query cannot be read."),
-        ("404", "There is no such deployment."),
+        UNKNOWN,
         ("422", "There are several deployments; name one."),
         ("424", "The deployment has no model with a tokenizer."),
     ];
@@ -150,7 +154,7 @@ fn document() -> OperationBuilder {
 /// A body whose refusals have OpenAI's error object.
 fn object_body<T: ToSchema>(operation: OperationBuilder) -> OperationBuilder {
     let operation = openai_refusals(json_body::<T>(operation), BODY_STATUSES);
-    let statuses = [("500", "The guest or the backend failed."), ("501", "The model or the guest does not do this.")];
+    let statuses = [FAILED, ("501", "The model or the guest does not do this.")];
     openai_refusals(operation, &statuses)
 }
 
@@ -167,11 +171,11 @@ fn json_body<T: ToSchema>(operation: OperationBuilder) -> OperationBuilder {
     body(operation, &T::name(), Required::True)
 }
 
-fn openai_refusals(operation: OperationBuilder, statuses: &[(&str, &str)]) -> OperationBuilder {
+fn openai_refusals(operation: OperationBuilder, statuses: &[Status]) -> OperationBuilder {
     refusals(operation, &OpenAiError::name(), statuses)
 }
 
-fn tei_refusals(operation: OperationBuilder, statuses: &[(&str, &str)]) -> OperationBuilder {
+fn tei_refusals(operation: OperationBuilder, statuses: &[Status]) -> OperationBuilder {
     refusals(operation, &TeiError::name(), statuses)
 }
 

@@ -8,6 +8,17 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ArrayBuilder, Content, Ref, RefOr, Required, ResponseBuilder};
 
+/// A status, and what it means.
+pub(super) type Status = (&'static str, &'static str);
+
+pub(super) const MALFORMED: Status = ("400", "The body is not JSON, or a value in it cannot be meant.");
+pub(super) const NOT_UTF8: Status = ("400", "The name is not UTF-8.");
+pub(super) const LATE: Status = ("408", "The body did not arrive in time.");
+pub(super) const NO_ROOM: Status = ("429", "There is no room now; `retry-after` says when to come back.");
+pub(super) const FAILED: Status = ("500", "The guest or the backend failed.");
+pub(super) const OUT_OF_SERVICE: Status = ("503", "The server shuts down, or a model is out of service.");
+pub(super) const TOO_SLOW: Status = ("504", "The deployment took longer than it may.");
+
 /// The name of the bearer token among the security schemes.
 pub(super) const TOKEN: &str = "token";
 
@@ -30,7 +41,7 @@ pub(super) fn parameter(name: &str, place: ParameterIn, required: Required, sche
 }
 
 /// These statuses, and those of whoever may not ask, told by a message of this name.
-pub(super) fn refusals(operation: OperationBuilder, message: &str, statuses: &[(&str, &str)]) -> OperationBuilder {
+pub(super) fn refusals(operation: OperationBuilder, message: &str, statuses: &[Status]) -> OperationBuilder {
     let everywhere =
         [("401", "Nobody has the token, or one is needed."), ("403", "The tenant may not use what is deployed.")];
     everywhere.iter().chain(statuses).fold(operation, |operation, (status, description)| {
