@@ -110,7 +110,7 @@ enum Command {
     Config(config::ConfigCommand),
     /// Compile a module to machine code, ahead of its first start.
     Compile(compile::Compile),
-    /// Prepare this node for pods.
+    /// Put Wisp onto a node of a cluster, and prepare it for pods.
     #[command(subcommand)]
     Node(node::Node),
     /// Serve the module of an image in a pod.

@@ -10,7 +10,7 @@ use clap::Subcommand;
 
 use crate::GlobalOptions;
 
-/// Prepare this node.
+/// A node of a cluster.
 #[derive(Subcommand)]
 pub(crate) enum Node {
     /// Put a bundle onto a node, and let its containerd know of the runtime `wisp`.
