@@ -14,7 +14,7 @@ use crate::metrics::{Metrics, RequestMetrics};
 use crate::shelf::Shelf;
 use crate::{DeploymentHealth, EngineError, ValueSpec, ValueType};
 
-/// The input of deployments that embed: texts, `[n]` or `[n, 1]`.
+/// The input of deployments that embed, and of those that classify texts: `[n]` or `[n, 1]`.
 pub const TEXTS_INPUT: &str = "texts";
 
 /// The output with the vectors, `[n, dimensions]`.
@@ -22,6 +22,24 @@ pub const EMBEDDINGS_OUTPUT: &str = "embeddings";
 
 /// The output with the tokens of each text, `[n]`.
 pub const TOKEN_COUNTS_OUTPUT: &str = "token_counts";
+
+/// The input of deployments that classify pictures, in place of texts: their files, `[n]` or `[n, 1]`.
+pub const IMAGES_INPUT: &str = "images";
+
+/// The labels to choose from, `[m]` or `[m, 1]`; without it those that the deployment or its model has.
+pub const CANDIDATES_INPUT: &str = "candidates";
+
+/// What each candidate means, as many as candidates; an empty one lets the label speak for itself.
+pub const DESCRIPTIONS_INPUT: &str = "descriptions";
+
+/// The output with the labels of each input, the best first, `[n, k]`.
+pub const LABELS_OUTPUT: &str = "labels";
+
+/// The output with their scores, `[n, k]`.
+pub const SCORES_OUTPUT: &str = "scores";
+
+/// The output with their positions among the candidates or the labels of the model, `[n, k]`; -1 where an input has fewer labels.
+pub const INDICES_OUTPUT: &str = "indices";
 
 /// Inferences of full size that one request to a model may ask for: what it holds in memory is bounded by them.
 const INFERENCES_LIMIT: usize = 16;
@@ -47,8 +65,10 @@ pub struct Endpoint {
 /// What answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndpointKind {
-    /// The guest of a deployment.
-    Guest,
+    /// The guest of a deployment that embeds.
+    Embedder,
+    /// The guest of a deployment that classifies.
+    Classifier,
     /// A model by itself.
     Model {
         /// Rows that one inference takes; 0 where rows are none of the model's axes.
@@ -92,14 +112,7 @@ impl Endpoint {
     }
 
     fn of_embedder(deployment: &Deployment) -> Self {
-        let spec = |name: &str, value_type, axes: usize| ValueSpec {
-            name: name.to_owned(),
-            value_type,
-            shape: vec![Axis::Free; axes],
-        };
-        let mut properties = BTreeMap::from([("kind", "deployment".to_owned())]);
-        let models: Vec<_> = deployment.grants.iter().map(|(_, model)| model.name.as_str()).collect();
-        properties.insert("models", models.join(","));
+        let mut properties = properties_of(deployment);
         // With several models only the guest knows which of them embeds.
         if let [Some(EmbeddingFacts { dimensions, .. })] =
             deployment.grants.iter().map(|(_, model)| model.embedding).collect::<Vec<_>>()[..]
@@ -108,13 +121,29 @@ impl Endpoint {
         }
         Self {
             name: deployment.name.to_string(),
-            kind: EndpointKind::Guest,
-            inputs: vec![spec(TEXTS_INPUT, ValueType::String, 1)],
+            kind: EndpointKind::Embedder,
+            inputs: vec![free(TEXTS_INPUT, ValueType::String, 1)],
             outputs: vec![
-                spec(EMBEDDINGS_OUTPUT, ValueType::Number(DataType::F32), 2),
-                spec(TOKEN_COUNTS_OUTPUT, ValueType::Count, 1),
+                free(EMBEDDINGS_OUTPUT, ValueType::Number(DataType::F32), 2),
+                free(TOKEN_COUNTS_OUTPUT, ValueType::Count, 1),
             ],
             properties,
+        }
+    }
+
+    fn of_classifier(deployment: &Deployment) -> Self {
+        let inputs = [TEXTS_INPUT, IMAGES_INPUT, CANDIDATES_INPUT, DESCRIPTIONS_INPUT];
+        Self {
+            name: deployment.name.to_string(),
+            kind: EndpointKind::Classifier,
+            inputs: inputs.map(|name| free(name, ValueType::String, 1)).to_vec(),
+            outputs: vec![
+                free(LABELS_OUTPUT, ValueType::String, 2),
+                free(SCORES_OUTPUT, ValueType::Number(DataType::F32), 2),
+                free(INDICES_OUTPUT, ValueType::Number(DataType::I32), 2),
+                free(TOKEN_COUNTS_OUTPUT, ValueType::Count, 1),
+            ],
+            properties: properties_of(deployment),
         }
     }
 
@@ -144,7 +173,7 @@ impl Endpoint {
 }
 
 impl Endpoints {
-    /// The deployments that embed, and the models that clients may use. A deployment hides a model of its name: whoever has put a
+    /// The deployments that embed or classify, and the models that clients may use. A deployment hides a model of its name: whoever has put a
     /// guest before a model wants it to be asked.
     pub(crate) fn of(
         deployments: &BTreeMap<String, Deployment>,
@@ -157,9 +186,13 @@ impl Endpoints {
             let endpoint = Arc::new(Endpoint::of_model(name, model));
             all.insert(name.clone(), Target { endpoint, model: Some(bare) });
         }
-        for (name, deployment) in deployments.iter().filter(|(_, it)| it.guest.kind() == GuestKind::Embedder) {
-            let endpoint = Arc::new(Endpoint::of_embedder(deployment));
-            all.insert(name.clone(), Target { endpoint, model: None });
+        for (name, deployment) in deployments {
+            let endpoint = match deployment.guest.kind() {
+                GuestKind::Embedder => Endpoint::of_embedder(deployment),
+                GuestKind::Classifier => Endpoint::of_classifier(deployment),
+                _ => continue,
+            };
+            all.insert(name.clone(), Target { endpoint: Arc::new(endpoint), model: None });
         }
         Self { all }
     }
@@ -232,6 +265,17 @@ impl BareModel {
         }
         Ok(())
     }
+}
+
+/// A tensor whose axes may have any length.
+fn free(name: &str, value_type: ValueType, axes: usize) -> ValueSpec {
+    ValueSpec { name: name.to_owned(), value_type, shape: vec![Axis::Free; axes] }
+}
+
+/// What is known of every deployment.
+fn properties_of(deployment: &Deployment) -> BTreeMap<&'static str, String> {
+    let models: Vec<_> = deployment.grants.iter().map(|(_, model)| model.name.as_str()).collect();
+    BTreeMap::from([("kind", "deployment".to_owned()), ("models", models.join(","))])
 }
 
 /// The greatest length of an axis, in the inputs that have it.

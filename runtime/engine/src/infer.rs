@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::Instant;
 use wisp_core::{Axis, DataType, ErrorKind, Kinded, Tensor};
-use wisp_host::EmbedOptions;
+use wisp_host::{ClassifyOptions, EmbedOptions};
 use wisp_scheduler::{BatchShare, Lane, Tenant};
 
 use crate::{Endpoint, Method, PlacementReport, RequestTimes};
@@ -19,6 +19,8 @@ pub struct InferRequest {
     pub inputs: Vec<InferTensor>,
     /// How to embed, for deployments that do.
     pub options: EmbedOptions,
+    /// How to classify, for deployments that do. Its candidates are those of the input that has them, if it is given.
+    pub classify: ClassifyOptions,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
     /// Which lane it waits in.
@@ -144,6 +146,30 @@ pub enum InputError {
         /// Which text, from 0.
         index: usize,
     },
+    /// A label or its description is no text.
+    #[error("element {index} of input `{name}` is not UTF-8")]
+    LabelNotUtf8 {
+        /// The input.
+        name: String,
+        /// Which element, from 0.
+        index: usize,
+    },
+    /// Neither texts nor images, or both.
+    #[error("`{endpoint}` classifies either `texts` or `images`; send one of the two inputs")]
+    TextsOrImages {
+        /// Who is asked.
+        endpoint: String,
+    },
+    /// Not one description a candidate.
+    #[error(
+        "{descriptions} descriptions belong to {candidates} candidates; send one for each in `descriptions`, empty where there is none"
+    )]
+    Descriptions {
+        /// How many descriptions.
+        descriptions: usize,
+        /// How many candidates.
+        candidates: usize,
+    },
     /// A row is longer than the model takes.
     #[error("a row of {length} tokens is longer than model `{model}` takes; at most {limit} fit")]
     RowTooLong {
@@ -184,6 +210,7 @@ impl Default for InferRequest {
             name: String::new(),
             inputs: Vec::new(),
             options: EmbedOptions::default(),
+            classify: ClassifyOptions::default(),
             deadline: None,
             lane: Lane::default(),
             tenant: None,

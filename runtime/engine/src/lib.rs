@@ -62,7 +62,10 @@ pub use config::{
     TrustConfig,
 };
 pub use deployment::{DeploymentHealth, DeploymentInfo};
-pub use endpoint::{EMBEDDINGS_OUTPUT, Endpoint, EndpointKind, TEXTS_INPUT, TOKEN_COUNTS_OUTPUT};
+pub use endpoint::{
+    CANDIDATES_INPUT, DESCRIPTIONS_INPUT, EMBEDDINGS_OUTPUT, Endpoint, EndpointKind, IMAGES_INPUT, INDICES_OUTPUT,
+    LABELS_OUTPUT, SCORES_OUTPUT, TEXTS_INPUT, TOKEN_COUNTS_OUTPUT,
+};
 pub use engine::{
     DecodeRequest, EmbedderFacts, Engine, HttpRequest, Ranked, Reloaded, RerankRequest, RerankResponse, TextModelFacts,
     TokenizeRequest, TokenizedTexts,

@@ -1,5 +1,7 @@
 //! Classification as clients and users meet it: gRPC over real sockets, and `wisp classify` from the shell.
 
+mod tensors;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};

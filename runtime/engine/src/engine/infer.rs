@@ -1,5 +1,8 @@
 //! Tensors by name: to the guest of a deployment, or to a model without one.
 
+mod classify;
+mod strings;
+
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -14,8 +17,8 @@ use crate::metrics::Leaving;
 use crate::shelf::Shelf;
 use crate::trace;
 use crate::{
-    EmbedInputs, EmbedRequest, EmbedResponse, Endpoint, EngineError, InferRequest, InferResponse, InferTensor, Prompt,
-    RequestTimes, ValueType, Values,
+    EmbedInputs, EmbedRequest, EmbedResponse, Endpoint, EndpointKind, EngineError, InferRequest, InferResponse,
+    InferTensor, Prompt, RequestTimes, Values,
 };
 
 impl Engine {
@@ -34,6 +37,11 @@ impl Engine {
         let target = generation.endpoints.named(&request.name);
         let Target { endpoint, model } = target.inspect_err(|error| refused("", error))?;
         let Some(model) = model else {
+            if endpoint.kind == EndpointKind::Classifier {
+                let request = classify::request(endpoint, request).map_err(EngineError::Input);
+                let request = request.inspect_err(|error| refused(&endpoint.name, error))?;
+                return Ok(classify::answer(endpoint, self.classify(request).await?));
+            }
             let request = embed_request(endpoint, request).inspect_err(|error| refused(&endpoint.name, error))?;
             return Ok(answer(endpoint, self.embed(request).await?));
         };
@@ -124,7 +132,7 @@ impl Engine {
 
 /// Tensors as the request that a guest which embeds knows.
 fn embed_request(endpoint: &Endpoint, request: InferRequest) -> Result<EmbedRequest, EngineError> {
-    let InferRequest { name, inputs, options, deadline, lane, tenant, method } = request;
+    let InferRequest { name, inputs, options, deadline, lane, tenant, method, .. } = request;
     let texts = texts(endpoint, inputs).map_err(EngineError::Input)?;
     let (deployment, inputs, prompt) = (Some(name), EmbedInputs::Texts(texts), Prompt::default());
     Ok(EmbedRequest { deployment, inputs, prompt, options, deadline, lane, tenant, method })
@@ -132,31 +140,13 @@ fn embed_request(endpoint: &Endpoint, request: InferRequest) -> Result<EmbedRequ
 
 /// The one input of a guest that embeds.
 fn texts(endpoint: &Endpoint, inputs: Vec<InferTensor>) -> Result<Vec<String>, InputError> {
-    let (name, mut texts) = (TEXTS_INPUT.to_owned(), None);
-    for input in inputs {
-        if input.name != TEXTS_INPUT {
-            let (endpoint, expected) = (endpoint.name.clone(), endpoint.input_names());
-            return Err(InputError::Unknown { endpoint, name: input.name, expected });
-        }
-        if texts.is_some() {
-            return Err(InputError::Duplicate { name });
-        }
-        let Values::Strings { shape, elements } = input.values else {
-            return Err(InputError::Type { endpoint: endpoint.name.clone(), name, expected: ValueType::String });
-        };
-        if !matches!(shape[..], [_] | [_, 1]) {
-            return Err(InputError::TextShape { name, actual: shape });
-        }
-        let read = elements
-            .into_iter()
-            .enumerate()
-            .map(|(index, text)| String::from_utf8(text.into()).map_err(|_| InputError::NotUtf8 { index }));
-        texts = Some(read.collect::<Result<Vec<_>, _>>()?);
-    }
-    texts.ok_or_else(|| {
-        let (endpoint, expected) = (endpoint.name.clone(), endpoint.input_names());
-        InputError::Missing { endpoint, name, expected }
-    })
+    let mut given = strings::by_name(endpoint, inputs)?;
+    let texts = given.remove(TEXTS_INPUT).ok_or_else(|| InputError::Missing {
+        endpoint: endpoint.name.clone(),
+        name: TEXTS_INPUT.to_owned(),
+        expected: endpoint.input_names(),
+    })?;
+    strings::utf8(texts, |index| InputError::NotUtf8 { index })
 }
 
 /// The inputs of a model, as far as they are numbers.

@@ -131,7 +131,7 @@ async fn a_deployment_hides_a_model_of_its_name_and_models_can_be_hidden_altoget
     let deployment = config.deployments["embedder"].clone();
     config.deployments.insert(MODEL.to_owned(), deployment);
     let kind = |engine: &Engine| engine.endpoint(MODEL).map(|endpoint| endpoint.kind);
-    assert_eq!(kind(&support::start(config.clone(), &real)).expect("is there"), EndpointKind::Guest);
+    assert_eq!(kind(&support::start(config.clone(), &real)).expect("is there"), EndpointKind::Embedder);
     config.deployments.remove(MODEL);
     let engine = support::start(config.clone(), &real);
     assert_eq!(kind(&engine).expect("is there"), EndpointKind::Model { max_rows: 64, shares_rows: true });

@@ -60,7 +60,7 @@ pub(crate) fn model(endpoint: &Endpoint) -> oip::ModelMetadataResponse {
 /// The same, for `ModelConfig`. Where rows are the first axis of everything, Triton's configuration leaves that axis out.
 pub(crate) fn config(endpoint: &Endpoint) -> oip::ModelConfig {
     let (max_rows, shares_rows) = match endpoint.kind {
-        EndpointKind::Guest => (0, false),
+        EndpointKind::Embedder | EndpointKind::Classifier => (0, false),
         EndpointKind::Model { max_rows, shares_rows } => (max_rows, shares_rows),
     };
     let dims = |spec: &ValueSpec| shape(&spec.shape[usize::from(max_rows > 0)..]);
@@ -83,7 +83,7 @@ pub(crate) fn config(endpoint: &Endpoint) -> oip::ModelConfig {
 
 fn platform(endpoint: &Endpoint) -> &str {
     match endpoint.kind {
-        EndpointKind::Guest => GUEST_PLATFORM,
+        EndpointKind::Embedder | EndpointKind::Classifier => GUEST_PLATFORM,
         EndpointKind::Model { .. } => endpoint.properties.get("backend").map_or("", String::as_str),
     }
 }

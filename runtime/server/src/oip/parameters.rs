@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wisp_core::{ErrorKind, Kinded};
-use wisp_engine::{EmbedOptions, Endpoint, EndpointKind, Lane};
+use wisp_engine::{ClassifyOptions, EmbedOptions, Endpoint, EndpointKind, Lane};
 use wisp_proto::inference::{InferParameter, infer_parameter::ParameterChoice};
 
 /// The least urgent priority that somebody waits for: 0 is the default and 1 the highest, as Triton counts.
@@ -34,7 +34,10 @@ pub(crate) enum Parameter {
 /// What the parameters of a request ask for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Wishes {
+    /// For deployments that embed.
     pub(crate) options: EmbedOptions,
+    /// For deployments that classify.
+    pub(crate) classify: ClassifyOptions,
     pub(crate) lane: Lane,
     /// Time from the arrival of the request.
     pub(crate) timeout: Option<Duration>,
@@ -67,13 +70,18 @@ impl Wishes {
         endpoint: &Endpoint,
     ) -> Result<Self, ParameterFault> {
         let mut wishes = Self::default();
+        let (embeds, classifies) = (endpoint.kind == EndpointKind::Embedder, endpoint.kind == EndpointKind::Classifier);
         for (name, value) in parameters {
             match name {
                 "priority" => wishes.lane = lane(name, &value)?,
                 "timeout" => wishes.timeout = timeout(name, &value)?,
-                "normalize" if embeds(endpoint) => wishes.options.normalize = boolean(name, &value)?,
-                "truncate" if embeds(endpoint) => wishes.options.truncate = boolean(name, &value)?,
-                "dimensions" if embeds(endpoint) => wishes.options.dimensions = Some(dimensions(name, &value)?),
+                "normalize" if embeds => wishes.options.normalize = boolean(name, &value)?,
+                "truncate" if embeds => wishes.options.truncate = boolean(name, &value)?,
+                "dimensions" if embeds => wishes.options.dimensions = Some(whole_u32(name, &value)?),
+                "template" if classifies => wishes.classify.template = Some(text(name, value)?),
+                "multi_label" if classifies => wishes.classify.is_multi_label = boolean(name, &value)?,
+                "top_k" if classifies => wishes.classify.top_k = Some(whole_u32(name, &value)?),
+                "truncate" if classifies => wishes.classify.truncate = boolean(name, &value)?,
                 _ if name.starts_with(OTHERS_PREFIX) || HARMLESS.contains(&name) => {}
                 _ => return Err(unknown(name, endpoint)),
             }
@@ -160,10 +168,6 @@ pub(crate) fn check_tensor<'a>(
     Ok(())
 }
 
-fn embeds(endpoint: &Endpoint) -> bool {
-    endpoint.kind == EndpointKind::Guest
-}
-
 fn boolean(name: &str, value: &Parameter) -> Result<bool, ParameterFault> {
     match value {
         Parameter::Bool(value) => Ok(*value),
@@ -171,10 +175,16 @@ fn boolean(name: &str, value: &Parameter) -> Result<bool, ParameterFault> {
     }
 }
 
-fn dimensions(name: &str, value: &Parameter) -> Result<u32, ParameterFault> {
-    let dimensions = value.whole().and_then(|value| u32::try_from(value).ok());
-    let wrong = || ParameterFault::Type { name: name.to_owned(), expected: "a whole number of 32 bits" };
-    dimensions.ok_or_else(wrong)
+fn whole_u32(name: &str, value: &Parameter) -> Result<u32, ParameterFault> {
+    let whole = value.whole().and_then(|value| u32::try_from(value).ok());
+    whole.ok_or_else(|| ParameterFault::Type { name: name.to_owned(), expected: "a whole number of 32 bits" })
+}
+
+fn text(name: &str, value: Parameter) -> Result<String, ParameterFault> {
+    match value {
+        Parameter::String(text) => Ok(text),
+        _ => Err(ParameterFault::Type { name: name.to_owned(), expected: "a string" }),
+    }
 }
 
 fn lane(name: &str, value: &Parameter) -> Result<Lane, ParameterFault> {
@@ -194,8 +204,11 @@ fn timeout(name: &str, value: &Parameter) -> Result<Option<Duration>, ParameterF
 }
 
 fn unknown(name: &str, endpoint: &Endpoint) -> ParameterFault {
-    let known =
-        if embeds(endpoint) { "normalize, dimensions, truncate, priority and timeout" } else { "priority and timeout" };
+    let known = match endpoint.kind {
+        EndpointKind::Embedder => "normalize, dimensions, truncate, priority and timeout",
+        EndpointKind::Classifier => "template, multi_label, top_k, truncate, priority and timeout",
+        EndpointKind::Model { .. } => "priority and timeout",
+    };
     let name = name.chars().take(64).collect();
     ParameterFault::Unknown { name, endpoint: endpoint.name.clone(), known: known.to_owned() }
 }
@@ -213,7 +226,7 @@ mod tests {
 
     fn read(parameters: &[(&str, Parameter)]) -> Result<Wishes, String> {
         let parameters = parameters.iter().map(|(name, value)| (*name, value.clone()));
-        Wishes::read(parameters, &endpoint(EndpointKind::Guest)).map_err(|error| error.to_string())
+        Wishes::read(parameters, &endpoint(EndpointKind::Embedder)).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -228,7 +241,7 @@ mod tests {
         ]);
         let options = EmbedOptions { normalize: false, truncate: false, dimensions: Some(64) };
         let timeout = Some(Duration::from_micros(1500));
-        assert_eq!(wishes, Ok(Wishes { options, lane: Lane::Bulk, timeout }));
+        assert_eq!(wishes, Ok(Wishes { options, lane: Lane::Bulk, timeout, ..Wishes::default() }));
         assert_eq!(read(&[("priority", Parameter::Int(1)), ("timeout", Parameter::Int(0))]), Ok(Wishes::default()));
     }
 
@@ -249,6 +262,38 @@ mod tests {
         ] {
             let error = read(&[(name, value)]).expect_err(message);
             assert!(error.starts_with(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_deployment_that_classifies_has_parameters_of_its_own() {
+        let classifier = endpoint(EndpointKind::Classifier);
+        let parameters = [
+            ("template", Parameter::String("On {}.".to_owned())),
+            ("multi_label", Parameter::Bool(true)),
+            ("top_k", Parameter::Int(3)),
+            ("truncate", Parameter::Bool(false)),
+        ];
+        let wishes = Wishes::read(parameters, &classifier).expect("all of them are known");
+        let classify = ClassifyOptions {
+            candidates: Vec::new(),
+            template: Some("On {}.".to_owned()),
+            is_multi_label: true,
+            top_k: Some(3),
+            truncate: false,
+        };
+        assert_eq!(wishes, Wishes { classify, ..Wishes::default() });
+        for (name, value, message) in [
+            ("template", Parameter::Int(1), "parameter `template` must be a string"),
+            ("top_k", Parameter::Bool(true), "parameter `top_k` must be a whole number of 32 bits"),
+            (
+                "normalize",
+                Parameter::Bool(true),
+                "parameter `normalize` does not exist for `e`; it takes template, multi_label, top_k, truncate, priority and timeout",
+            ),
+        ] {
+            let error = Wishes::read([(name, value)], &classifier).expect_err(message);
+            assert_eq!(error.to_string(), message);
         }
     }
 
