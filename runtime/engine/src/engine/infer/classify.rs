@@ -162,10 +162,9 @@ mod tests {
         let (times, share) = (RequestTimes::default(), BatchShare::default());
         let classified = ClassifyResponse { classifications, times, share, placement: None };
         let outputs = answer(&Arc::new(endpoint()), classified).outputs;
-        let tensor = |shape: &[usize]| shape.to_vec();
         assert_eq!(
             outputs[0].values,
-            Values::Strings { shape: tensor(&[2, 2]), elements: ["b", "", "a", "b"].map(Bytes::from).to_vec() }
+            Values::Strings { shape: vec![2, 2], elements: ["b", "", "a", "b"].map(Bytes::from).to_vec() }
         );
         let Values::Numbers(scores) = &outputs[1].values else { panic!("{outputs:?}") };
         assert_eq!(scores.view::<f32>().expect("f32"), [0.5, 0.0, 0.75, 0.25]);
