@@ -38,7 +38,8 @@ pub const LABELS_OUTPUT: &str = "labels";
 /// The output with their scores, `[n, k]`.
 pub const SCORES_OUTPUT: &str = "scores";
 
-/// The output with their positions among the candidates or the labels of the model, `[n, k]`; -1 where an input has fewer labels.
+/// The output with their positions among the candidates or the labels of the model, `[n, k]`; -1 where an input has fewer
+/// labels.
 pub const INDICES_OUTPUT: &str = "indices";
 
 /// Inferences of full size that one request to a model may ask for: what it holds in memory is bounded by them.
@@ -173,8 +174,8 @@ impl Endpoint {
 }
 
 impl Endpoints {
-    /// The deployments that embed or classify, and the models that clients may use. A deployment hides a model of its name: whoever has put a
-    /// guest before a model wants it to be asked.
+    /// The deployments that embed or classify, and the models that clients may use. A deployment hides a model of its name:
+    /// whoever has put a guest before a model wants it to be asked.
     pub(crate) fn of(
         deployments: &BTreeMap<String, Deployment>,
         models: &BTreeMap<String, Arc<GrantedModel>>,
