@@ -18,7 +18,7 @@ pub struct InferRequest {
     /// The inputs, in any order.
     pub inputs: Vec<InferTensor>,
     /// How to embed, for deployments that do.
-    pub options: EmbedOptions,
+    pub embed: EmbedOptions,
     /// How to classify, for deployments that do. Its candidates are those of the input that has them, if it is given.
     pub classify: ClassifyOptions,
     /// When the caller stops waiting.
@@ -209,7 +209,7 @@ impl Default for InferRequest {
         Self {
             name: String::new(),
             inputs: Vec::new(),
-            options: EmbedOptions::default(),
+            embed: EmbedOptions::default(),
             classify: ClassifyOptions::default(),
             deadline: None,
             lane: Lane::default(),

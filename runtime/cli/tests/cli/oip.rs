@@ -30,7 +30,7 @@ fn start(test: &str, arguments: &[&str]) -> Option<Server> {
     Server::start(test, &[&["--precision", "f32"], arguments].concat())
 }
 
-async fn client(server: &Server) -> GrpcInferenceServiceClient<tonic::transport::Channel> {
+pub(crate) async fn client(server: &Server) -> GrpcInferenceServiceClient<tonic::transport::Channel> {
     GrpcInferenceServiceClient::new(server.channel().await).max_decoding_message_size(usize::MAX)
 }
 
@@ -44,7 +44,7 @@ fn model_inputs() -> [(&'static str, Vec<i64>); 3] {
     [("input_ids", ids), ("attention_mask", mask()), ("token_type_ids", vec![0; IDS.len() * IDS[0].len()])]
 }
 
-fn input(name: &str, datatype: &str, shape: &[i64]) -> oip::model_infer_request::InferInputTensor {
+pub(crate) fn input(name: &str, datatype: &str, shape: &[i64]) -> oip::model_infer_request::InferInputTensor {
     oip::model_infer_request::InferInputTensor {
         name: name.to_owned(),
         datatype: datatype.to_owned(),

@@ -37,13 +37,18 @@ impl Engine {
         let target = generation.endpoints.named(&request.name);
         let Target { endpoint, model } = target.inspect_err(|error| refused("", error))?;
         let Some(model) = model else {
-            if endpoint.kind == EndpointKind::Classifier {
-                let request = classify::request(endpoint, request).map_err(EngineError::Input);
-                let request = request.inspect_err(|error| refused(&endpoint.name, error))?;
-                return Ok(classify::answer(endpoint, self.classify(request).await?));
-            }
-            let request = embed_request(endpoint, request).inspect_err(|error| refused(&endpoint.name, error))?;
-            return Ok(answer(endpoint, self.embed(request).await?));
+            let unfit = |error| {
+                let error = EngineError::Input(error);
+                refused(&endpoint.name, &error);
+                error
+            };
+            return Ok(if endpoint.kind == EndpointKind::Classifier {
+                let request = classify::request(endpoint, request).map_err(unfit)?;
+                classify::answer(endpoint, self.classify(request).await?)
+            } else {
+                let request = embed_request(endpoint, request).map_err(unfit)?;
+                answer(endpoint, self.embed(request).await?)
+            });
         };
         trace::asked(method, request.inputs.len());
         trace::answers(&endpoint.name);
@@ -131,9 +136,9 @@ impl Engine {
 }
 
 /// Tensors as the request that a guest which embeds knows.
-fn embed_request(endpoint: &Endpoint, request: InferRequest) -> Result<EmbedRequest, EngineError> {
-    let InferRequest { name, inputs, options, deadline, lane, tenant, method, .. } = request;
-    let texts = texts(endpoint, inputs).map_err(EngineError::Input)?;
+fn embed_request(endpoint: &Endpoint, request: InferRequest) -> Result<EmbedRequest, InputError> {
+    let InferRequest { name, inputs, embed: options, deadline, lane, tenant, method, .. } = request;
+    let texts = texts(endpoint, inputs)?;
     let (deployment, inputs, prompt) = (Some(name), EmbedInputs::Texts(texts), Prompt::default());
     Ok(EmbedRequest { deployment, inputs, prompt, options, deadline, lane, tenant, method })
 }

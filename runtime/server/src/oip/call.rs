@@ -59,7 +59,7 @@ pub(crate) async fn call(engine: &Engine, ask: Ask, who: &Who) -> Result<Answer,
     let request = InferRequest {
         name: endpoint.name.clone(),
         inputs: inputs.into_iter().map(|input| for_engine(&endpoint, input)).collect::<Result<_, _>>()?,
-        options: wishes.options,
+        embed: wishes.embed,
         classify: wishes.classify,
         deadline: who.deadline.into_iter().chain(timeout).min(),
         lane: wishes.lane,

@@ -35,7 +35,7 @@ pub(crate) enum Parameter {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Wishes {
     /// For deployments that embed.
-    pub(crate) options: EmbedOptions,
+    pub(crate) embed: EmbedOptions,
     /// For deployments that classify.
     pub(crate) classify: ClassifyOptions,
     pub(crate) lane: Lane,
@@ -75,9 +75,9 @@ impl Wishes {
             match name {
                 "priority" => wishes.lane = lane(name, &value)?,
                 "timeout" => wishes.timeout = timeout(name, &value)?,
-                "normalize" if embeds => wishes.options.normalize = boolean(name, &value)?,
-                "truncate" if embeds => wishes.options.truncate = boolean(name, &value)?,
-                "dimensions" if embeds => wishes.options.dimensions = Some(whole_u32(name, &value)?),
+                "normalize" if embeds => wishes.embed.normalize = boolean(name, &value)?,
+                "truncate" if embeds => wishes.embed.truncate = boolean(name, &value)?,
+                "dimensions" if embeds => wishes.embed.dimensions = Some(whole_u32(name, &value)?),
                 "template" if classifies => wishes.classify.template = Some(text(name, value)?),
                 "multi_label" if classifies => wishes.classify.is_multi_label = boolean(name, &value)?,
                 "top_k" if classifies => wishes.classify.top_k = Some(whole_u32(name, &value)?),
@@ -239,9 +239,9 @@ mod tests {
             ("timeout", Parameter::Int(1500)),
             ("triton_enable_empty_final_response", Parameter::Bool(true)),
         ]);
-        let options = EmbedOptions { normalize: false, truncate: false, dimensions: Some(64) };
+        let embed = EmbedOptions { normalize: false, truncate: false, dimensions: Some(64) };
         let timeout = Some(Duration::from_micros(1500));
-        assert_eq!(wishes, Ok(Wishes { options, lane: Lane::Bulk, timeout, ..Wishes::default() }));
+        assert_eq!(wishes, Ok(Wishes { embed, lane: Lane::Bulk, timeout, ..Wishes::default() }));
         assert_eq!(read(&[("priority", Parameter::Int(1)), ("timeout", Parameter::Int(0))]), Ok(Wishes::default()));
     }
 

@@ -4,11 +4,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tonic::Code;
 use wisp_proto::inference as oip;
-use wisp_proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use wisp_proto::inference::infer_parameter::ParameterChoice;
 
 use super::{Classifiers, bird, post};
-use crate::support;
+use crate::{oip as protocol, support};
 
 const TOPICS: &str = "/v2/models/topics/infer";
 
@@ -19,17 +18,11 @@ fn strings(name: &str, data: &[&str]) -> Value {
 
 /// One picture for the birds, raw.
 fn photograph(file: Vec<u8>) -> oip::ModelInferRequest {
-    let input = oip::model_infer_request::InferInputTensor {
-        name: "images".to_owned(),
-        datatype: "BYTES".to_owned(),
-        shape: vec![1],
-        ..Default::default()
-    };
     let length = u32::try_from(file.len()).expect("a small picture").to_le_bytes();
     let top = oip::InferParameter { parameter_choice: Some(ParameterChoice::Int64Param(3)) };
     oip::ModelInferRequest {
         model_name: "birds".to_owned(),
-        inputs: vec![input],
+        inputs: vec![protocol::input("images", "BYTES", &[1])],
         raw_input_contents: vec![Bytes::from([&length[..], &file].concat())],
         parameters: [("top_k".to_owned(), top)].into(),
         ..Default::default()
@@ -39,7 +32,7 @@ fn photograph(file: Vec<u8>) -> oip::ModelInferRequest {
 #[tokio::test]
 async fn a_picture_is_classified_as_a_tensor_over_grpc() {
     let Some(classifiers) = Classifiers::start("a_picture_is_classified_as_a_tensor_over_grpc") else { return };
-    let mut client = GrpcInferenceServiceClient::new(classifiers.server.channel().await);
+    let mut client = protocol::client(&classifiers.server).await;
     let asked = oip::ModelMetadataRequest { name: "birds".to_owned(), ..Default::default() };
     let metadata = client.model_metadata(asked).await.expect("is there").into_inner();
     let inputs: Vec<_> = metadata.inputs.iter().map(|input| (&*input.name, &*input.datatype)).collect();
