@@ -55,11 +55,11 @@ fn installed(package: &str) -> Option<(String, PathBuf)> {
     copyright.is_file().then_some((version, copyright))
 }
 
-/// Name, version and licence of every crate that these programs may be linked from on this platform. Those of others were perhaps
-/// never downloaded.
+/// Name, version and licence of every crate that these programs may be linked from on this platform. Cargo describes the whole
+/// workspace or nothing, so it may have to download crates of programs that were not built here yet.
 fn crate_list(repository: &Path, programs: &[&str]) -> Result<String> {
     let mut command = MetadataCommand::new();
-    let options = ["--offline", "--filter-platform", &host_platform()?].map(str::to_owned);
+    let options = ["--locked", "--filter-platform", &host_platform()?].map(str::to_owned);
     command.manifest_path(repository.join("Cargo.toml")).other_options(options);
     let metadata = command.exec().context("cargo cannot describe the workspace")?;
     let resolve = metadata.resolve.as_ref().context("cargo resolves the workspace")?;
