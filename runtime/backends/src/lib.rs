@@ -22,11 +22,14 @@ use wisp_core::Backend;
 mod candle;
 #[cfg(feature = "ort")]
 mod cuda;
+mod ending;
 mod heap;
 #[cfg(feature = "openvino")]
 mod openvino;
 #[cfg(feature = "ort")]
 mod ort;
+
+pub use ending::end_process;
 
 /// Where the native libraries lie, as far as they were found.
 #[derive(Clone, Debug, Default)]

@@ -31,9 +31,14 @@ mod signals;
 mod table;
 mod texts;
 
-use std::process::ExitCode;
-
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+/// Exit code of what was done.
+pub(crate) const SUCCESS: u8 = 0;
+/// Exit code of what failed.
+pub(crate) const FAILURE: u8 = 1;
+/// Exit code of a command that was used wrongly.
+const WRONG_USAGE: u8 = 2;
 
 /// Edge AI micro-inference: embeddings computed by sandboxed WebAssembly guests.
 #[derive(Parser)]
@@ -118,18 +123,23 @@ enum Command {
     Pod(pod::Pod),
 }
 
-fn main() -> ExitCode {
+fn main() {
+    wisp_engine::end_process(run())
+}
+
+/// Returns the exit code.
+fn run() -> u8 {
     if pod::is_asked_for()
         && let Err(error) = pod::enter()
     {
-        return pod::end(&error.into()).into();
+        return pod::end(&error.into());
     }
     let matches = environment::without_empty(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     if let Command::Pod(command) = cli.command {
         probe::install();
         let ended = command.run(&cli.global);
-        return ended.map_or_else(|error| pod::end(&error).into(), |()| ExitCode::SUCCESS);
+        return ended.map_or_else(|error| pod::end(&error), |()| SUCCESS);
     }
     match cli.command {
         Command::Serve(_) => logging::init_service(&cli.global),
@@ -138,7 +148,7 @@ fn main() -> ExitCode {
     if !matches!(cli.command, Command::Probe(_)) {
         probe::install();
     }
-    let done = |()| ExitCode::SUCCESS;
+    let done = |()| SUCCESS;
     let result = match cli.command {
         Command::Pod(_) => unreachable!("it was run above"),
         Command::Run(command) => command.run(&cli.global),
@@ -157,7 +167,7 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(code) => code,
-        Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
+        Err(error) if output::is_closed(&error) => SUCCESS,
         Err(error) => {
             let reason = output::explain(&error);
             if logging::writes_json() {
@@ -170,14 +180,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn exit_code(error: &anyhow::Error) -> ExitCode {
+fn exit_code(error: &anyhow::Error) -> u8 {
     if error.is::<texts::NoTexts>() || error.is::<classify::NoLabels>() {
-        return ExitCode::from(2);
+        return WRONG_USAGE;
     }
     if let Some(failed) = error.downcast_ref::<bench::Failed>() {
-        return failed.exit_code.into();
+        return failed.exit_code;
     }
-    error.downcast_ref::<serve::Interrupted>().map_or(ExitCode::FAILURE, |ended| ended.exit_code.into())
+    error.downcast_ref::<serve::Interrupted>().map_or(FAILURE, |ended| ended.exit_code)
 }
 
 /// A cache directory that never exists.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
@@ -18,7 +17,7 @@ use wisp_model_store::Store;
 use crate::classify::Input;
 use crate::placement::PlacementOptions;
 use crate::progress::Console;
-use crate::{GlobalOptions, output, serve};
+use crate::{GlobalOptions, SUCCESS, output, serve};
 
 /// Memory of a program where nothing else is said: its user is the one who started it.
 const MEMORY_BYTES: usize = 1 << 30;
@@ -94,7 +93,8 @@ fn model(text: &str) -> Result<(String, String), String> {
 }
 
 impl Run {
-    pub(crate) fn run(self, options: &GlobalOptions) -> anyhow::Result<ExitCode> {
+    /// Returns the exit code.
+    pub(crate) fn run(self, options: &GlobalOptions) -> anyhow::Result<u8> {
         let name = self.module.display().to_string();
         let metadata = std::fs::metadata(&self.module).with_context(|| name.clone())?;
         ensure!(metadata.is_file(), "{name}: this is no regular file; give a .wasm file");
@@ -102,13 +102,13 @@ impl Run {
         let store = options.store()?;
         match wisp_engine::guest_kind(&name, &wasm)? {
             GuestKind::Program => self.program(name, &wasm, &store),
-            GuestKind::Http => self.application(name, store).map(|()| ExitCode::SUCCESS),
-            GuestKind::Embedder => self.embed(name, &store).map(|()| ExitCode::SUCCESS),
-            GuestKind::Classifier => self.classify(name, &store).map(|()| ExitCode::SUCCESS),
+            GuestKind::Http => self.application(name, store).map(|()| SUCCESS),
+            GuestKind::Embedder => self.embed(name, &store).map(|()| SUCCESS),
+            GuestKind::Classifier => self.classify(name, &store).map(|()| SUCCESS),
         }
     }
 
-    fn program(self, name: String, wasm: &[u8], store: &Store) -> anyhow::Result<ExitCode> {
+    fn program(self, name: String, wasm: &[u8], store: &Store) -> anyhow::Result<u8> {
         let config = ProgramConfig {
             trust: self.trust(),
             models: self.models(),
@@ -126,7 +126,7 @@ impl Run {
         // A thread may still be reading standard input, which nothing ends.
         runtime.shutdown_background();
         // What shells can tell of a program: the low eight bits.
-        Ok(ExitCode::from((ended?.code & 0xff) as u8))
+        Ok((ended?.code & 0xff) as u8)
     }
 
     fn application(self, name: String, store: Store) -> anyhow::Result<()> {

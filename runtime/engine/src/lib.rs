@@ -89,6 +89,7 @@ pub use room::ModelNeed;
 pub use tenants::{ANONYMOUS, Credentials, Identity, IdentityError};
 pub use text_error::TextError;
 pub use trust::TrustError;
+pub use wisp_backends::end_process;
 pub use wisp_host::{
     AotCache, CallError, CandidateLabel, Captured, ClassifyInput, ClassifyOptions, CodeFile, EmbedInputs, EmbedOptions,
     GuestBody, GuestBodyError, GuestKind, HostConfig, HostError, HttpGrant, InheritError, LabelScore, LabelScores,

@@ -42,6 +42,26 @@ fn json_holds_a_vector_for_each_text_in_order() {
     }
 }
 
+/// A thread may still be closing a session when everything is done, and must not find its library taken apart.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn the_process_ends_without_the_exit_handlers_of_native_libraries() {
+    if !can_embed() {
+        return;
+    }
+    for (backend, library) in [("openvino", "libopenvino"), ("ort", "libonnxruntime")] {
+        let mut command = wisp(&["embed", "--format", "json", "--backend", backend, "a storm at sea"]);
+        // The loader tells which libraries it begins and ends.
+        let output = command.env("LD_DEBUG", "files").output().expect("the binary starts");
+        assert!(output.status.success());
+        assert!(output.stdout.ends_with(b"\n"), "all of the answer arrives");
+        let told = text(&output.stderr);
+        let lines = |what: &str| told.lines().filter(|line| line.contains(what) && line.contains(library)).count();
+        assert_ne!(lines("calling init"), 0, "{library} was loaded");
+        assert_eq!(lines("calling fini"), 0, "{library} was still in use");
+    }
+}
+
 #[test]
 fn the_table_names_the_nearest_neighbour() {
     if !can_embed() {
