@@ -49,7 +49,7 @@ fn the_process_ends_without_the_exit_handlers_of_native_libraries() {
     if !can_embed() {
         return;
     }
-    for (backend, library) in [("openvino", "libopenvino"), ("ort", "libonnxruntime")] {
+    for (backend, library) in [("openvino", "/libopenvino.so"), ("ort", "/libonnxruntime.so")] {
         let mut command = wisp(&["embed", "--format", "json", "--backend", backend, "a storm at sea"]);
         // The loader tells which libraries it begins and ends.
         let output = command.env("LD_DEBUG", "files").output().expect("the binary starts");
@@ -57,8 +57,8 @@ fn the_process_ends_without_the_exit_handlers_of_native_libraries() {
         assert!(output.stdout.ends_with(b"\n"), "all of the answer arrives");
         let told = text(&output.stderr);
         let lines = |what: &str| told.lines().filter(|line| line.contains(what) && line.contains(library)).count();
-        assert_ne!(lines("calling init"), 0, "{library} was loaded");
-        assert_eq!(lines("calling fini"), 0, "{library} was still in use");
+        // A library that is only looked at is closed again before it is opened for use.
+        assert_eq!(lines("calling init"), lines("calling fini") + 1, "{library} was in use to the end");
     }
 }
 
