@@ -46,11 +46,11 @@ mod tests {
     fn a_file_without_a_certificate_is_named() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let path = folder.path().join("ca.pem");
-        let error = read_certificates(&path).err().expect("missing").to_string();
+        let error = read_certificates(&path).expect_err("missing").to_string();
         assert!(error.contains("ca.pem"), "{error}");
         for text in ["", "not a certificate", "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n"] {
             std::fs::write(&path, text).expect("writable");
-            let error = read_certificates(&path).err().expect("no certificate").to_string();
+            let error = read_certificates(&path).expect_err("no certificate").to_string();
             assert!(error.contains("ca.pem") && error.contains("PEM"), "{error}");
         }
     }

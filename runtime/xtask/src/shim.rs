@@ -67,14 +67,23 @@ impl StaticLibraries {
         libraries
     }
 
-    /// Tells the build where they are. The flags are for the shim's platform alone, so that build scripts stay as they are.
+    /// Tells a build of the one static program where they are. The flags are for the shim's platform alone, so that build scripts
+    /// stay as they are.
     pub(crate) fn apply(&self, command: &mut Command) {
-        let (headers, archives) =
-            (self.root.join("usr/include"), self.root.join("usr/lib").join(self.platform.libraries));
         let triple = self.platform.triple.to_uppercase().replace('-', "_");
         command
             .args(["--package", PACKAGE, "--target", self.platform.triple])
-            .env(format!("CARGO_TARGET_{triple}_RUSTFLAGS"), "-C target-feature=+crt-static")
+            // Nothing in it computes: in tests, minutes of optimising its dependencies would gain nothing.
+            .args(["--config", r#"profile.dev.package."*".opt-level=0"#])
+            .env(format!("CARGO_TARGET_{triple}_RUSTFLAGS"), "-C target-feature=+crt-static");
+        self.locate(command);
+    }
+
+    /// Tells the build scripts of its dependencies where they are.
+    pub(crate) fn locate(&self, command: &mut Command) {
+        let (headers, archives) =
+            (self.root.join("usr/include"), self.root.join("usr/lib").join(self.platform.libraries));
+        command
             .env("LIBSECCOMP_LINK_TYPE", "static")
             .env("LIBSECCOMP_LIB_PATH", &archives)
             .env("LIBBPF_SYS_LIBRARY_PATH", &archives)

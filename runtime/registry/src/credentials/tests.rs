@@ -38,7 +38,7 @@ fn an_entry_is_shown_to_its_registry_alone() {
 fn a_configuration_that_is_missing_is_no_credential_and_one_that_is_wrong_is_an_error() {
     let options = RegistryOptions { docker_config: Some("/no/such/config.json".into()), ..RegistryOptions::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let found = runtime.block_on(Credential::find("r.example", &options)).ok().expect("none");
+    let found = runtime.block_on(Credential::find("r.example", &options)).expect("none");
     assert!(!found.is_known && found.auth == RegistryAuth::Anonymous);
 
     for (config, reason) in [
