@@ -127,7 +127,8 @@ fn stop_on_signals(stop: &CancellationToken) -> anyhow::Result<tokio::runtime::R
             signals.recv().await;
             match exit_code {
                 None => stop.cancel(),
-                Some(code) => std::process::exit(code),
+                // Sessions still compute.
+                Some(code) => wisp_engine::end_process(code),
             }
         }
     });

@@ -31,12 +31,14 @@ mod signals;
 mod table;
 mod texts;
 
+use std::io::Write;
+
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// Exit code of what was done.
 pub(crate) const SUCCESS: u8 = 0;
 /// Exit code of what failed.
-pub(crate) const FAILURE: u8 = 1;
+const FAILURE: u8 = 1;
 /// Exit code of a command that was used wrongly.
 const WRONG_USAGE: u8 = 2;
 
@@ -124,7 +126,10 @@ enum Command {
 }
 
 fn main() {
-    wisp_engine::end_process(run())
+    let code = run();
+    // Whoever read the output has perhaps gone; that is no reason to stay. Standard error is not buffered.
+    let _ = std::io::stdout().flush();
+    wisp_engine::end_process(code)
 }
 
 /// Returns the exit code.
